@@ -1,0 +1,1 @@
+"""The scenario file: model, loader, JSON schema and the library."""

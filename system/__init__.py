@@ -1,0 +1,1 @@
+"""The complete remote-rendering stack: signaling, orchestrator, worker and clients."""

@@ -1,0 +1,1 @@
+"""Pixels: the scene, renderers, encoders, frame markers and the WebRTC glue."""

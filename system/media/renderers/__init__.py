@@ -1,0 +1,1 @@
+"""Small adapters that turn one scene into pixels."""

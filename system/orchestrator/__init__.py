@@ -1,0 +1,1 @@
+"""The warm pool: policy, allocation, queue, reconciliation and providers."""

@@ -1,0 +1,1 @@
+"""Messages, records, states, names and limits: pure values, no I/O."""

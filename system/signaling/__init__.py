@@ -1,0 +1,1 @@
+"""The signaling server: client and worker endpoints, relay and edits."""

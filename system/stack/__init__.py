@@ -1,0 +1,1 @@
+"""The embedded all-in-one stack."""

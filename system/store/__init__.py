@@ -1,0 +1,1 @@
+"""Versioned records, logs and channels shared by every process."""

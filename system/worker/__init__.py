@@ -1,0 +1,1 @@
+"""The render worker: sessions, pacing and the agent that serves them."""
