@@ -1,0 +1,64 @@
+"""What every part of the scenario model shares: the strict base, units as types, problems.
+
+A check that spans several fields raises ``problems(...)``; each problem names
+the place below the model it is about, so that the loader can point at it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from typing import Annotated, TypeAlias
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from scenarios import quantities
+from scenarios.quantities import Kind
+
+Place: TypeAlias = tuple[str | int, ...]
+
+PROBLEMS = "scenario_problems"
+
+
+class Strict(BaseModel):
+    """Frozen, no unknown keys, no silent conversion, no NaN or infinity."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def problems(found: Iterable[tuple[Place, str]]) -> PydanticCustomError:
+    """Build one error that carries several located problems."""
+    listed = [(list(place), message) for place, message in found]
+    return PydanticCustomError(PROBLEMS, "{count} problems", {"count": len(listed), "all": listed})
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """Build the ``, did you mean …?`` suffix; empty when nothing is near."""
+    near = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    return f", did you mean '{near[0]}'?" if near else ""
+
+
+def _parser(kind: Kind) -> Callable[[object], object]:
+    def parse(value: object) -> object:
+        if value is None:
+            return None
+        return quantities.parse(value, kind)
+
+    return parse
+
+
+def _text(kind: Kind) -> BeforeValidator:
+    return BeforeValidator(
+        _parser(kind),
+        json_schema_input_type=Annotated[str, Field(pattern=kind.pattern, examples=[kind.example])],
+    )
+
+
+Seconds = Annotated[float, _text(quantities.DURATION)]
+PositiveSeconds = Annotated[float, Field(gt=0), _text(quantities.DURATION)]
+PerSecond = Annotated[float, _text(quantities.RATE)]
+PositivePerSecond = Annotated[float, Field(gt=0), _text(quantities.RATE)]
+Ratio = Annotated[float, Field(le=1), _text(quantities.SHARE)]
+BitPerSecond = Annotated[float, Field(gt=0), _text(quantities.BITRATE)]
+UsdPerHour = Annotated[float, _text(quantities.PRICE)]
