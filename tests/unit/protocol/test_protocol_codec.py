@@ -133,7 +133,7 @@ def test_inputs_have_the_documents_names() -> None:
 
 @pytest.mark.parametrize("number", ["1e400", "NaN", "Infinity", "1e30", '"1"'])
 def test_an_input_with_an_unusable_number_is_refused(number: str) -> None:
-    raw = '{"type":"camera:zoom","data":{"delta":%s}}' % number
+    raw = '{"type":"camera:zoom","data":{"delta":0}}'.replace("0", number)
     with pytest.raises(BadMessage):
         codec.from_client_channel.decode(raw)
 
