@@ -23,6 +23,11 @@ DEPTH_MAX = 50
 
 _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_TEXT = "tag:yaml.org,2002:str"
+_TAGS = {
+    f"tag:yaml.org,2002:{kind}"
+    for kind in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merge", "value")
+}
 _WORDS: dict[str, Any] = {
     **dict.fromkeys(("", "~", "null"), None),
     "true": True,
@@ -70,7 +75,7 @@ def parse(text: str, filename: str) -> Document:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        message = f"not valid YAML: {error.problem or error.context}"
+        message = f"not valid YAML: {', '.join(filter(None, (error.context, error.problem)))}"
         raise ScenarioError([Problem(filename, line, column, (), message)]) from None
     except yaml.YAMLError as error:
         message = f"not valid YAML: {str(error).splitlines()[0]}"
@@ -103,7 +108,9 @@ class _Builder:
         if node in above:
             self._fatal(mark, place, "an alias refers to itself")
         if len(above) > DEPTH_MAX:
-            self._fatal(mark, place, "nested too deeply")
+            self._fatal(mark, (), "nested too deeply")
+        if node.tag not in _TAGS:
+            self._complain(mark, place, f"tag {node.tag} is not allowed")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, place, [*above, node])
         if isinstance(node, yaml.SequenceNode):
@@ -134,11 +141,7 @@ class _Builder:
 
     def _scalar(self, node: yaml.ScalarNode, place: Place) -> Any:
         text = str(node.value)
-        if node.tag in ("tag:yaml.org,2002:binary", "tag:yaml.org,2002:set") or (
-            not node.tag.startswith("tag:yaml.org,2002:")
-        ):
-            self._complain(_mark(node), place, f"tag {node.tag} is not allowed")
-        if node.style is not None:
+        if node.style is not None or node.tag == _TEXT:
             return text
         if text in _WORDS:
             return _WORDS[text]

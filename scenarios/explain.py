@@ -52,7 +52,11 @@ def explain(document: Document, errors: list[ErrorDetails]) -> Iterator[Problem]
             yield document.problem((*place, key), _one_of(context["tag"], tags))
         elif kind == "literal_error":
             allowed = re.findall(r"'([^']*)'", str(context["expected"]))
-            yield document.problem(place, _one_of(error["input"], allowed or [context["expected"]]))
+            if allowed:
+                yield document.problem(place, _one_of(error["input"], allowed))
+            else:
+                message = f"must be {context['expected']}, not {error['input']!r}"
+                yield document.problem(place, message)
         else:
             yield document.problem(place, _message(error))
 

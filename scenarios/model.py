@@ -30,7 +30,7 @@ class Resolution:
 def _resolution(value: Any) -> Any:
     if isinstance(value, Resolution):
         return value
-    match = re.fullmatch(r"(\d{2,5})x(\d{2,5})", value) if isinstance(value, str) else None
+    match = re.fullmatch(r"([0-9]{2,5})x([0-9]{2,5})", value) if isinstance(value, str) else None
     if match is None:
         raise ValueError(f"'{value}' is not a resolution: write e.g. 1280x720")
     width, height = int(match[1]), int(match[2])

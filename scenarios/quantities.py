@@ -58,7 +58,9 @@ LEVEL = Kind("level", "dB", _units(dB="1"), "30dB")
 KINDS: tuple[Kind, ...] = (DURATION, RATE, SHARE, BITRATE, PRICE, LEVEL)
 BY_BASE: dict[str, Kind] = {kind.base: kind for kind in KINDS}
 
-_NUMBER = re.compile(r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?)\s*(.*)", re.DOTALL)
+_NUMBER = re.compile(
+    r"([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,2})?)\s*(.*)", re.DOTALL | re.ASCII
+)
 
 
 def parse(value: object, kind: Kind) -> float:
