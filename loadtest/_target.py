@@ -1,0 +1,120 @@
+"""What is loaded: the embedded stack of this process, or a host that somebody else runs."""
+
+from __future__ import annotations
+
+import math
+import socket
+import ssl
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from loadtest._exit import Refusal
+from scenarios.load import ClosedLoad
+from scenarios.model import Scenario
+from scenarios.pool import Pool
+from system.stack.config import PoolConfig, StackConfig, StreamConfig
+
+PREFLIGHT_S: Final = 5.0
+"""How long a host may take to accept a connection before the test is given up."""
+
+WORKERS_READY_S: Final = 60.0
+SLOTS: Final = 4
+"""Sessions per worker where no scenario says so."""
+
+
+def preflight(url: str, timeout_s: float = PREFLIGHT_S) -> None:
+    """Connect to ``url`` once, TLS included.
+
+    Raises:
+        Refusal: nobody answers there, with what to do in one line.
+    """
+    parts = urlsplit(url)
+    name = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "wss" else 80)
+    try:
+        with socket.create_connection((name, port), timeout=timeout_s) as connection:
+            if parts.scheme == "wss":
+                context = ssl.create_default_context()
+                with context.wrap_socket(connection, server_hostname=name):
+                    pass
+    except socket.gaierror:
+        raise Refusal(f"--host: the name {name} is not known; check its spelling") from None
+    except TimeoutError:
+        raise Refusal(
+            f"--host: {name} port {port} did not answer within {timeout_s:g} s; is it up, and "
+            "does a firewall let you through?"
+        ) from None
+    except ssl.SSLError as error:
+        raise Refusal(
+            f"--host: {name} port {port}: no TLS ({error.reason or 'handshake failed'}); "
+            "use ws:// for a server without it"
+        ) from None
+    except OSError as error:
+        reason = (error.strerror or "no connection").lower()
+        raise Refusal(
+            f"--host: {name} port {port}: {reason}; start the system there, or leave out --host "
+            "to have an embedded one"
+        ) from None
+
+
+def stack_config(scenario: Scenario) -> StackConfig:
+    """The embedded stack that a scenario describes; every initial worker is ready at second 0."""
+    pool = scenario.pool
+    stream = scenario.stream
+    other = "vp8" if stream.codec == "h264" else "h264"
+    return StackConfig(
+        pools=(
+            PoolConfig(
+                initial=pool.at_start,
+                slots=pool.slots_per_worker,
+                max_workers=pool.max_workers,
+                policy=pool.policy.model_dump(exclude_none=True),
+                boot=_boot(pool),
+                seed=scenario.seed,
+            ),
+        ),
+        stream=StreamConfig(
+            width=stream.resolution.width,
+            height=stream.resolution.height,
+            fps=stream.fps,
+            bitrate_bps=round(stream.bitrate_bps),
+            pacing=stream.pacing,
+            codecs=(stream.codec, other),
+        ),
+        min_ready=pool.at_start,
+        ready_timeout_s=WORKERS_READY_S + 4 * pool.boot.mean,
+    )
+
+
+def _boot(pool: Pool) -> Mapping[str, Any] | None:
+    return pool.boot.model_dump(exclude_none=True) if pool.boot.mean > 0 else None
+
+
+def viewers_scenario(users: int, spawn_rate: float, run_time_s: float, seed: int) -> str:
+    """A scenario's text for a run that was given none: so many viewers on enough workers."""
+    ramp_s = max(users - 1, 0) / spawn_rate
+    workers = math.ceil(users / SLOTS)
+    return f"""\
+version: 1
+name: viewers
+description: concurrent viewers, without a scenario file
+seed: {seed}
+load:
+  model: closed
+  users: {users}
+  ramp: {ramp_s:.3f}s
+  for: {run_time_s:.0f}s
+  input: {{rate: 5/s, mix: {{camera:orbit: 0.9, device:click: 0.1}}}}
+pool:
+  slots_per_worker: {SLOTS}
+  policy: {{kind: fixed, size: {workers}}}
+"""
+
+
+def closed_users(scenario: Scenario, users: int) -> Scenario:
+    """The same closed scenario with another number of viewers."""
+    load = scenario.load
+    if not isinstance(load, ClosedLoad):
+        raise TypeError("not a closed scenario")
+    return scenario.model_copy(update={"load": load.model_copy(update={"users": users})})

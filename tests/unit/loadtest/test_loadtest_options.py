@@ -1,0 +1,190 @@
+"""What the load test's command line accepts, and the one line it refuses the rest with."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadtest import _options
+from loadtest._exit import Refusal
+
+OPEN = """\
+version: 1
+name: small
+load:
+  model: open
+  session: 5s
+  stages: [{name: hold, for: 10s, rate: 1/s, to: 8/s}]
+pool: {policy: {kind: fixed, size: 1}}
+"""
+CLOSED = """\
+version: 1
+name: three
+load: {model: closed, users: 3, for: 10s}
+pool: {policy: {kind: fixed, size: 1}}
+"""
+
+Check = Callable[..., _options.Settings]
+
+
+def parse(*argv: str) -> dict[str, Any]:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--host")
+    parser.add_argument("--master", action="store_true")
+    parser.add_argument("-u", dest="num_users", type=int)
+    parser.add_argument("-r", dest="spawn_rate", type=float)
+    parser.add_argument("-t", dest="run_time", type=int)
+    _options.add_arguments(parser)
+    return vars(parser.parse_args(argv))
+
+
+@pytest.fixture
+def check() -> Check:
+    return lambda *argv: _options.check(parse(*argv))
+
+
+@pytest.fixture
+def open_file(tmp_path: Path) -> str:
+    (tmp_path / "open.yaml").write_text(OPEN)
+    return str(tmp_path / "open.yaml")
+
+
+@pytest.fixture
+def closed_file(tmp_path: Path) -> str:
+    (tmp_path / "closed.yaml").write_text(CLOSED)
+    return str(tmp_path / "closed.yaml")
+
+
+def refusal(check: Check, *argv: str) -> str:
+    with pytest.raises(Refusal) as caught:
+        check(*argv)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_without_a_host_the_embedded_stack_is_loaded_without_a_cap(check: Check) -> None:
+    settings = check()
+    assert settings.host is None
+    assert settings.joins_per_s is None
+    assert not settings.is_open
+
+
+@pytest.mark.parametrize("driver", ["whep", "pixelstreaming"])
+def test_a_driver_that_is_not_built_is_refused_by_name(check: Check, driver: str) -> None:
+    assert driver in refusal(check, "--driver", driver)
+
+
+def test_a_master_without_a_host_is_refused(check: Check) -> None:
+    assert "--master needs --host" in refusal(check, "--master")
+    assert check("--master", "--host", "ws://127.0.0.1:1").host == "ws://127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ("ws://127.0.0.1:8080", "ws://127.0.0.1:8080"),
+        ("http://localhost:8080/", "ws://localhost:8080"),
+        ("https://localhost/render/", "wss://localhost/render"),
+        ("wss://[::1]:8443/ws", "wss://[::1]:8443/ws"),
+    ],
+)
+def test_web_addresses_become_websocket_addresses(check: Check, given: str, url: str) -> None:
+    assert check("--host", given).host == url
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["localhost:8080", "ftp://localhost", "ws://", "ws://u:p@localhost", "ws://localhost:port"],
+)
+def test_what_is_no_address_is_refused(check: Check, given: str) -> None:
+    assert "is not an address" in refusal(check, "--host", given)
+
+
+@pytest.mark.parametrize(
+    "host", ["wss://staging.example", "ws://10.0.0.1:80", "ws://[2001:db8::1]"]
+)
+def test_a_host_that_is_not_this_machine_needs_permission_and_is_capped(
+    check: Check, host: str
+) -> None:
+    assert "--i-may-load-this-host" in refusal(check, "--host", host)
+    settings = check("--host", host, "--i-may-load-this-host")
+    assert settings.joins_per_s == _options.FOREIGN_JOINS_PER_S
+
+
+def test_the_cap_can_be_moved_and_lifted(check: Check) -> None:
+    foreign = ("--host", "wss://staging.example", "--i-may-load-this-host")
+    assert check(*foreign, "--join-rate-cap", "90/min").joins_per_s == pytest.approx(1.5)
+    assert check(*foreign, "--join-rate-cap", "none").joins_per_s is None
+    assert check("--join-rate-cap", "2/s").joins_per_s == 2.0
+
+
+@pytest.mark.parametrize("cap", ["5", "0/s", "-1/s", "5/day", "all"])
+def test_a_cap_that_is_no_rate_is_a_usage_error(
+    cap: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(f"--join-rate-cap={cap}")
+    assert caught.value.code == 2
+    assert "is not a rate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flags", [("-u", "5"), ("-r", "1"), ("-t", "10"), ("-u", "5", "-t", "9")])
+def test_users_rate_or_time_beside_an_open_scenario_are_refused(
+    check: Check, open_file: str, flags: tuple[str, ...]
+) -> None:
+    text = refusal(check, "--scenario", open_file, *flags)
+    assert "/".join(flag for flag in flags if flag.startswith("-")) in text
+    assert "small" in text
+
+
+def test_a_closed_scenario_takes_users_rate_and_time(check: Check, closed_file: str) -> None:
+    settings = check("--scenario", closed_file, "-u", "5", "-r", "1", "-t", "9")
+    assert settings.scenario is not None
+    assert not settings.is_open
+    assert settings.scenario_text == CLOSED
+
+
+def test_a_schedule_or_a_rate_above_the_cap_is_refused(
+    check: Check, open_file: str, closed_file: str
+) -> None:
+    assert "8 joins/s" in refusal(check, "--scenario", open_file, "--join-rate-cap", "5/s")
+    assert check("--scenario", open_file, "--join-rate-cap", "8/s").is_open
+    text = refusal(check, "--scenario", closed_file, "-r", "9", "--join-rate-cap", "5/s")
+    assert "-r 9" in text
+
+
+def test_a_scenario_that_is_missing_is_refused_with_its_name(check: Check) -> None:
+    assert refusal(check, "--scenario", "nowhere.yaml").startswith("nowhere.yaml: no such file")
+
+
+def test_a_misspelt_key_is_refused_with_line_and_column(check: Check, tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(OPEN.replace("session:", "sesion:"))
+    with pytest.raises(Refusal, match=r"bad\.yaml:5:3: load\.sesion: .*session"):
+        check("--scenario", str(file))
+
+
+def test_a_run_directory_in_use_is_refused(check: Check, tmp_path: Path) -> None:
+    assert check("--run-dir", str(tmp_path)).run_dir == tmp_path
+    (tmp_path / "run.json").write_text("{}")
+    assert "not empty" in refusal(check, "--run-dir", str(tmp_path))
+
+
+def test_a_token_file_is_for_hosts_and_must_hold_something(check: Check, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    host = ("--host", "ws://127.0.0.1:1")
+    assert "no such file" in refusal(check, *host, "--token-file", str(file))
+    file.write_text("\n")
+    assert "is empty" in refusal(check, *host, "--token-file", str(file))
+    file.write_text("abc\n")
+    assert "needs --host" in refusal(check, "--token-file", str(file))
+    assert check(*host, "--token-file", str(file)).token_file == file
+
+
+def test_the_parsed_options_are_plain_enough_for_a_message_to_a_worker() -> None:
+    plain = (str, int, float, bool, type(None))
+    assert all(isinstance(value, plain) for value in parse("--helpers", "2").values())
