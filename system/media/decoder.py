@@ -55,7 +55,7 @@ class VideoDecoder:
 
 
 def luma(frame: av.VideoFrame) -> Luma:
-    """The Y plane of a planar frame as (height, width), without copying; it keeps the frame alive."""
+    """The Y plane as (height, width), without copying; the array keeps the frame alive."""
     plane = frame.planes[0]
     rows: Luma = np.frombuffer(memoryview(cast(bytes, plane)), dtype=np.uint8)
     return rows.reshape(-1, plane.line_size)[: frame.height, : frame.width]

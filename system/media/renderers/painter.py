@@ -132,10 +132,10 @@ def _solids(view: SceneView) -> list[tuple[Solid, Triple]]:
     devices = view.project.devices
     found = [
         (solid, HIGHLIGHT if device.id == view.selection else solid.color)
-        for device in devices.values()
+        for device in (devices[key] for key in sorted(devices))
         for solid in placed_solids(device)
     ]
-    for link in view.project.connections.values():
+    for _, link in sorted(view.project.connections.items()):
         pieces = connection_solids(link, devices[link.source], devices[link.target])
         found += [(solid, solid.color) for solid in pieces]
     return found

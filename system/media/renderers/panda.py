@@ -19,7 +19,14 @@ from typing import Any, TypeVar
 import numpy as np
 from panda3d import core
 
-from system.media.project import FLOOR_HALF_X_M, FLOOR_HALF_Y_M, Connection, Device, Triple
+from system.media.project import (
+    FLOOR_HALF_X_M,
+    FLOOR_HALF_Y_M,
+    MAX_DEVICES,
+    Connection,
+    Device,
+    Triple,
+)
 from system.media.renderers.base import Picture, Renderer, RendererUnavailable
 from system.media.scene import Camera, Scene, SceneView
 from system.media.shapes import (
@@ -45,6 +52,10 @@ core.loadPrcFileData(
     "textures-power-2 none\n"
     "audio-library-name null\n",
 )
+
+# Panda3D sorts what it draws by memory address, which decides between surfaces that touch. Drawn in
+# the order of the scene graph instead, the same scene gives the same picture in any process.
+core.CullBinManager.getGlobalPtr().setBinType("opaque", core.CullBinManager.BTUnsorted)
 
 _LOCK = threading.Lock()
 _PIPES = {
@@ -176,20 +187,20 @@ class _Graph:
         devices = view.project.devices
         for gone in self._devices.keys() - devices.keys():
             self._devices.pop(gone)[2].removeNode()
-        for device in devices.values():
-            lit = device.id == view.selection
-            held = self._devices.get(device.id)
-            if held is not None and held[0] is device and held[1] == lit:
-                continue
-            if held is not None and (_at_origin(held[0]), held[1]) == (_at_origin(device), lit):
-                node = held[2]
-            else:
+        for place, key in enumerate(sorted(devices)):
+            device, lit = devices[key], key == view.selection
+            held = self._devices.get(key)
+            if held is None or (_at_origin(held[0]), held[1]) != (_at_origin(device), lit):
                 if held is not None:
                     held[2].removeNode()
                 solids = placed_solids(_at_origin(device))
-                node = self.root.attachNewNode(_geometry(solids, HIGHLIGHT if lit else None))
-            node.setPos(*device.position)
-            self._devices[device.id] = (device, lit, node)
+                node = core.NodePath(_geometry(solids, HIGHLIGHT if lit else None))
+            else:
+                node = held[2]
+            if held is None or held[0].position != device.position or node is not held[2]:
+                node.setPos(*device.position)
+            node.reparentTo(self.root, place)
+            self._devices[key] = (device, lit, node)
 
     def _update_links(self, view: SceneView) -> None:
         devices = view.project.devices
@@ -199,10 +210,11 @@ class _Graph:
         }
         for key in [key for key, held in self._links.items() if wanted.get(key) != held[0]]:
             self._links.pop(key)[1].removeNode()
-        for key, ends in wanted.items():
+        for place, key in enumerate(sorted(wanted), MAX_DEVICES):
             if key not in self._links:
-                node = self.root.attachNewNode(_geometry(connection_solids(*ends)))
-                self._links[key] = (ends, node)
+                node = core.NodePath(_geometry(connection_solids(*wanted[key])))
+                self._links[key] = (wanted[key], node)
+            self._links[key][1].reparentTo(self.root, place)
 
     def _lay_floor(self) -> None:
         """Floor, then grid, before all else and without depth: no fighting at z = 0."""
