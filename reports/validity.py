@@ -1,0 +1,135 @@
+"""Judges whether a measured run can be trusted, by the load generator's own state.
+
+Only processes of the generator (roles ``locust`` and ``helper``) are judged: a
+target that is slow, even on the same machine, is a result; a generator that is
+slow is a broken instrument.
+
+The rows give the worst event-loop lag of each second. With some hundred probes
+a second the worst one is that second's p99, and the median over the seconds
+stands for the p99 of the run; one garbage collection does not decide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from reports.measure import Samples, stage_codes
+from reports.rundir import RunReader
+from scenarios import schedule
+from scenarios.load import OpenLoad
+from scenarios.model import Scenario
+from scenarios.quantities import render
+
+CPU_MAX = 0.85
+LAG_MAX_S = 0.020
+LAG_SHARE_OF_GATE = 0.1
+LATE_AFTER_S = 0.1
+"""A session that starts so long after its scheduled arrival is late."""
+LATE_MAX = 0.01
+GENERATOR = ("locust", "helper")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One condition of validity: what was found, what is allowed, and whether it holds."""
+
+    id: str
+    text: str
+    value: float | None
+    limit: float
+    unit: str
+    ok: bool
+    reason: str = ""
+
+    @property
+    def shown(self) -> str:
+        return "not known" if self.value is None else render(self.value, self.unit)
+
+    @property
+    def shown_limit(self) -> str:
+        return render(self.limit, self.unit)
+
+
+def judge(run: RunReader, samples: dict[str, Samples]) -> list[Check]:
+    """Judge a run; an empty list for a simulated one, which has no generator."""
+    if run.info.kind == "simulated":
+        return []
+    spans = schedule.stages(run.scenario)
+    rows = run.system[run.system["role"].isin(GENERATOR)]
+    t_s = rows["t_us"].to_numpy(dtype=np.float64) / 1e6
+    measured = [index for index, span in enumerate(spans) if span.measured]
+    during = rows[np.isin(stage_codes(t_s, spans), measured)]
+    if during.empty:
+        silent = Check(
+            "generator", "generator reports on itself", None, 0, "count", False,
+            "the load generator did not report on itself",
+        )  # fmt: skip
+        return [silent, *_problems(run)]
+    cores = float(run.info.machine.get("cores") or 1)
+    seconds = (during["t_us"] // 1_000_000).rename("second")
+    used = during.groupby([seconds, "node"])["cpu"].mean().groupby(level=0).sum()
+    cpu = float(np.quantile(used.to_numpy(dtype=np.float64), 0.95)) / cores
+    lag_limit = lag_limit_s(run.scenario)
+    lag = during.dropna(subset=["loop_lag_s"]).groupby("node")["loop_lag_s"].median()
+    lag_s = float(lag.max()) if len(lag) else None
+    drops = float(rows["udp_drops"].fillna(0).sum())
+    late = _late_ratio(run, samples, spans)
+    return [
+        Check(
+            "cpu", f"generator CPU, p95 of the seconds, of {cores:g} cores",
+            cpu, CPU_MAX, "ratio", cpu <= CPU_MAX,
+            f"the generator used {cpu:.0%} of its cores",
+        ),
+        Check(
+            "loop_lag", "generator event-loop lag p99", lag_s, lag_limit, "s",
+            lag_s is not None and lag_s <= lag_limit,
+            "the generator's event-loop lag is not known" if lag_s is None
+            else f"the generator's event loop lagged by {render(lag_s, 's')}",
+        ),
+        Check(
+            "late", f"arrivals more than {render(LATE_AFTER_S, 's')} late", late, LATE_MAX, "ratio",
+            late is None or late <= LATE_MAX,
+            "" if late is None else f"{late:.1%} of the arrivals were late or never started",
+        ),
+        Check(
+            "udp_drops", "datagrams dropped by the generator's sockets", drops, 0, "count",
+            drops == 0, f"the generator's sockets dropped {drops:.0f} datagrams",
+        ),
+        *_problems(run),
+    ]  # fmt: skip
+
+
+def lag_limit_s(scenario: Scenario) -> float:
+    """A tenth of the tightest latency gate, 20 ms without one."""
+    limits = [gate.limit for gate in scenario.gates if gate.unit == "s" and gate.op == "<="]
+    tight = [limit * LAG_SHARE_OF_GATE for limit in limits if limit > 0]
+    return min(tight, default=LAG_MAX_S)
+
+
+def _late_ratio(
+    run: RunReader, samples: dict[str, Samples], spans: Sequence[schedule.StageSpan]
+) -> float | None:
+    """Share of arrivals that started late or, in an open load, never."""
+    delays = samples.get("session.join.schedule")
+    started = 0
+    late = 0
+    if delays is not None:
+        kept = delays.during(spans)
+        started = len(kept.values)
+        late = int((kept.values > LATE_AFTER_S).sum())
+    expected = started
+    if isinstance(run.scenario.load, OpenLoad):
+        measured = {span.name for span in spans if span.measured}
+        expected = sum(a.stage in measured for a in schedule.arrivals(run.scenario))
+        of_sessions = run.events[run.events["stage"].isin(measured)]["session_id"]
+        started = int(of_sessions[of_sessions != ""].nunique())
+    if not expected:
+        return None
+    return (late + max(expected - started, 0)) / expected
+
+
+def _problems(run: RunReader) -> list[Check]:
+    return [Check("problem", text, None, 0, "count", False, text) for text in run.info.problems]
