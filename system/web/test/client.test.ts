@@ -1,0 +1,369 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { RemoteRenderClient, type RemoteRenderConfig } from '../src/client'
+import { RemoteRenderError } from '../src/errors'
+import { FakePeer, FakeSocket, FakeVideo, settle } from './fakes'
+
+const CREATED = {
+  type: 'session-created',
+  sessionId: 's1',
+  workerId: 'w1',
+  endpoint: '',
+  iceServers: [{ urls: 'turn:turn.test', username: 'u', credential: 'c' }],
+  resumeToken: 'token-1',
+  protocolVersion: 1,
+}
+
+function make(extra: Partial<RemoteRenderConfig> = {}): {
+  client: RemoteRenderClient
+  video: FakeVideo
+} {
+  const video = new FakeVideo()
+  const client = new RemoteRenderClient({
+    signalingServerUrl: 'ws://server.test/ws',
+    videoElement: video as unknown as HTMLVideoElement,
+    ...extra,
+  })
+  return { client, video }
+}
+
+async function connected(extra: Partial<RemoteRenderConfig> = {}): Promise<{
+  client: RemoteRenderClient
+  video: FakeVideo
+}> {
+  const made = make(extra)
+  const joined = made.client.connect('user', 'project')
+  FakeSocket.last.open()
+  await settle()
+  FakeSocket.last.receive(CREATED)
+  await settle()
+  FakeSocket.last.receive({ type: 'answer', sdp: { type: 'answer', sdp: 'v=0' }, negotiation: 1 })
+  await settle()
+  FakePeer.last.ontrack?.({ track: { kind: 'video' }, streams: [{}] })
+  for (const channel of FakePeer.last.channels) channel.open()
+  made.video.present()
+  await joined
+  return made
+}
+
+beforeEach(() => {
+  vi.useFakeTimers()
+  FakeSocket.opened = []
+  FakePeer.made = []
+  vi.stubGlobal('WebSocket', FakeSocket)
+  vi.stubGlobal('RTCPeerConnection', FakePeer)
+  vi.stubGlobal('RTCRtpReceiver', {
+    getCapabilities: () => ({
+      codecs: [{ mimeType: 'video/VP8' }, { mimeType: 'video/H264' }, { mimeType: 'video/rtx' }],
+    }),
+  })
+})
+
+afterEach(() => {
+  vi.useRealTimers()
+  vi.unstubAllGlobals()
+})
+
+describe('connect', () => {
+  it('resolves when the first frame is presented, not before', async () => {
+    const { client, video } = make()
+    let resolved = false
+    const joined = client.connect('user', 'project').then(() => {
+      resolved = true
+    })
+    FakeSocket.last.open()
+    await settle()
+    FakeSocket.last.receive(CREATED)
+    await settle()
+    FakePeer.last.ontrack?.({ track: { kind: 'video' }, streams: [{}] })
+    await settle()
+    expect(resolved).toBe(false)
+    video.present()
+    await joined
+    expect(client.connected).toBe(true)
+    expect(client.sessionId).toBe('s1')
+  })
+
+  it('puts user and project in the query and the token in a subprotocol', async () => {
+    const { client } = make({ token: 'secret' })
+    client.connect('a b', 'p').catch(() => undefined)
+    const url = new URL(FakeSocket.last.url)
+    expect(url.searchParams.get('userId')).toBe('a b')
+    expect(url.searchParams.get('projectId')).toBe('p')
+    expect(FakeSocket.last.url).not.toContain('secret')
+    expect(FakeSocket.last.protocols).toContain('token.secret')
+  })
+
+  it('uses the ICE servers that the server names and no others by default', async () => {
+    await connected()
+    expect(FakePeer.last.config.iceServers).toEqual(CREATED.iceServers)
+  })
+
+  it('prefers H.264 where the browser has it', async () => {
+    await connected()
+    expect(FakePeer.last.preferences[0]).toEqual({ mimeType: 'video/H264' })
+  })
+
+  it('rejects with a typed error when signaling is unreachable', async () => {
+    const { client } = make()
+    const joined = client.connect('user', 'project')
+    FakeSocket.last.drop()
+    await expect(joined).rejects.toMatchObject({ code: 'signaling_unreachable' })
+    await expect(joined).rejects.toBeInstanceOf(RemoteRenderError)
+  })
+
+  it('rejects with a timeout when no picture comes, and closes everything', async () => {
+    const { client } = make({ connectTimeoutMs: 1_000 })
+    const joined = client.connect('user', 'project')
+    joined.catch(() => undefined)
+    FakeSocket.last.open()
+    await settle()
+    FakeSocket.last.receive(CREATED)
+    await settle()
+    await vi.advanceTimersByTimeAsync(1_001)
+    await expect(joined).rejects.toMatchObject({ code: 'timeout' })
+    expect(FakePeer.last.closed).toBe(true)
+    expect(FakeSocket.last.closed).toBe(true)
+  })
+
+  it('waits in the queue for as long as it takes', async () => {
+    const queued: Array<[number, number | null]> = []
+    const { client } = make({
+      connectTimeoutMs: 1_000,
+      onQueued: (position, eta) => queued.push([position, eta]),
+    })
+    const joined = client.connect('user', 'project')
+    joined.catch(() => undefined)
+    FakeSocket.last.open()
+    await settle()
+    FakeSocket.last.receive({ type: 'queued', position: 2, etaMs: 3000 })
+    FakeSocket.last.receive({ type: 'queued', position: 1 })
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(client.status).toBe('queued')
+    expect(queued).toEqual([
+      [2, 3000],
+      [1, null],
+    ])
+  })
+
+  it("rejects with the server's code when it is refused", async () => {
+    const { client } = make()
+    const joined = client.connect('user', 'project')
+    joined.catch(() => undefined)
+    FakeSocket.last.open()
+    await settle()
+    FakeSocket.last.receive({ type: 'error', error: 'full', code: 'no_capacity', retryable: true })
+    await expect(joined).rejects.toMatchObject({ code: 'no_capacity', retryable: true })
+  })
+})
+
+describe('negotiation', () => {
+  it('opens legal data channels: input lossy and unordered, edit reliable', async () => {
+    await connected()
+    expect(FakePeer.last.channel('input').options).toEqual({ ordered: false, maxRetransmits: 0 })
+    expect(FakePeer.last.channel('edit').options).toBeUndefined()
+  })
+
+  it('holds candidates back until the description is there', async () => {
+    const { client } = make()
+    client.connect('user', 'project').catch(() => undefined)
+    FakeSocket.last.open()
+    await settle()
+    FakeSocket.last.receive(CREATED)
+    await settle()
+    const candidate = { candidate: 'candidate:1', sdpMid: '0' }
+    FakeSocket.last.receive({ type: 'ice-candidate', candidate, negotiation: 1 })
+    await settle()
+    expect(FakePeer.last.candidates).toEqual([])
+    FakeSocket.last.receive({ type: 'answer', sdp: { type: 'answer', sdp: 'v=0' } })
+    await settle()
+    expect(FakePeer.last.candidates).toEqual([candidate])
+  })
+
+  it('makes a fresh peer connection when the worker was replaced', async () => {
+    await connected()
+    const first = FakePeer.last
+    FakeSocket.last.receive({
+      type: 'worker-replaced',
+      sessionId: 's1',
+      workerId: 'w2',
+      negotiation: 2,
+    })
+    await settle()
+    expect(first.closed).toBe(true)
+    expect(FakePeer.last).not.toBe(first)
+    expect(FakeSocket.last.ofType('offer').at(-1)).toMatchObject({ negotiation: 2 })
+  })
+
+  it('ignores an answer of an older negotiation', async () => {
+    await connected()
+    FakeSocket.last.receive({
+      type: 'worker-replaced',
+      sessionId: 's1',
+      workerId: 'w2',
+      negotiation: 2,
+    })
+    await settle()
+    FakeSocket.last.receive({ type: 'answer', sdp: { type: 'answer', sdp: 'old' }, negotiation: 1 })
+    await settle()
+    expect(FakePeer.last.remote).toBeNull()
+  })
+})
+
+describe('a lost WebSocket', () => {
+  it('keeps the video and resumes with the token, which rotates', async () => {
+    const { client } = await connected()
+    const peer = FakePeer.last
+    FakeSocket.last.drop()
+    expect(client.status).toBe('reconnecting')
+    expect(peer.closed).toBe(false)
+    await vi.advanceTimersByTimeAsync(6_000)
+    FakeSocket.last.open()
+    await settle()
+    expect(FakeSocket.last.sent).toEqual([{ type: 'resume', resumeToken: 'token-1' }])
+    FakeSocket.last.receive({
+      type: 'session-resumed',
+      sessionId: 's1',
+      workerId: 'w1',
+      resumeToken: 'token-2',
+    })
+    await settle()
+    expect(client.status).toBe('connected')
+    expect(FakePeer.last).toBe(peer)
+    FakeSocket.last.drop()
+    await vi.advanceTimersByTimeAsync(6_000)
+    FakeSocket.last.open()
+    await settle()
+    expect(FakeSocket.last.sent).toEqual([{ type: 'resume', resumeToken: 'token-2' }])
+  })
+
+  it('ends the session when resuming is refused', async () => {
+    const errors: string[] = []
+    const { client } = await connected({ onError: (error) => errors.push(error.message) })
+    FakeSocket.last.drop()
+    await vi.advanceTimersByTimeAsync(6_000)
+    FakeSocket.last.open()
+    await settle()
+    FakeSocket.last.receive({ type: 'error', error: 'no such session', code: 'resume_refused' })
+    expect(client.status).toBe('closed')
+    expect(errors).toEqual(['no such session'])
+  })
+})
+
+describe('inputs', () => {
+  it('carry the documented fields and a sequence number', async () => {
+    const { client } = await connected()
+    client.sendCameraOrbit(1, 2)
+    client.sendCameraZoom(-1)
+    client.sendDeviceClick('', 10, 20)
+    client.sendDeviceDrag('d1', [1, 2, 0])
+    const sent = FakePeer.last.channel('input').sent
+    expect(sent.map((m) => [m['type'], m['seq']])).toEqual([
+      ['camera:orbit', 1],
+      ['camera:zoom', 2],
+      ['device:click', 3],
+      ['device:drag', 4],
+    ])
+    expect(sent[0]).toMatchObject({ data: { deltaX: 1, deltaY: 2 } })
+    expect(sent[2]).toMatchObject({ data: { deviceId: '', screenX: 10, screenY: 20 } })
+  })
+
+  it('sends an edit again on a fresh connection until it is acknowledged', async () => {
+    const { client } = await connected()
+    client.sendConnectionCreate('a', 'b', 'pipe')
+    const first = FakePeer.last.channel('edit').sent
+    expect(first).toHaveLength(1)
+    const editId = first[0]?.['editId']
+    FakeSocket.last.receive({
+      type: 'worker-replaced',
+      sessionId: 's1',
+      workerId: 'w2',
+      negotiation: 2,
+    })
+    await settle()
+    FakePeer.last.channel('edit').open()
+    expect(FakePeer.last.channel('edit').sent[0]?.['editId']).toBe(editId)
+    FakePeer.last.channel('edit').receive({ type: 'edit:ack', editId, index: 1 })
+    FakeSocket.last.receive({
+      type: 'worker-replaced',
+      sessionId: 's1',
+      workerId: 'w3',
+      negotiation: 3,
+    })
+    await settle()
+    FakePeer.last.channel('edit').open()
+    expect(FakePeer.last.channel('edit').sent).toEqual([])
+  })
+
+  it('sends nothing and throws nothing when there is no connection', () => {
+    const { client } = make()
+    client.sendCameraOrbit(1, 1)
+    expect(FakePeer.made).toEqual([])
+  })
+})
+
+describe('the end', () => {
+  it('calls onDisconnected once and leaves nothing open', async () => {
+    const disconnected = vi.fn()
+    const { client } = await connected({ onDisconnected: disconnected })
+    client.disconnect()
+    client.disconnect()
+    FakePeer.last.setState('closed')
+    FakeSocket.last.drop()
+    expect(disconnected).toHaveBeenCalledTimes(1)
+    expect(FakeSocket.last.ofType('bye')).toHaveLength(1)
+    expect(FakePeer.last.closed).toBe(true)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('can connect again afterwards', async () => {
+    const { client } = await connected()
+    client.disconnect()
+    client.connect('user', 'project').catch(() => undefined)
+    expect(FakeSocket.opened).toHaveLength(2)
+  })
+
+  it('leaves no timer when the client leaves while connecting', async () => {
+    const { client } = make()
+    const joined = client.connect('user', 'project')
+    joined.catch(() => undefined)
+    FakeSocket.last.open()
+    await settle()
+    client.disconnect()
+    await expect(joined).rejects.toMatchObject({ code: 'closed' })
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+describe('statistics', () => {
+  it('come each second with the documented fields', async () => {
+    const seen: unknown[] = []
+    const { client } = await connected({ onStats: (stats) => seen.push(stats) })
+    const report = (timestamp: number, bytes: number, frames: number): void => {
+      FakePeer.last.stats = [
+        {
+          type: 'inbound-rtp',
+          kind: 'video',
+          timestamp,
+          bytesReceived: bytes,
+          framesReceived: frames,
+          packetsLost: 3,
+          jitter: 0.002,
+        },
+        { type: 'candidate-pair', state: 'succeeded', nominated: true, currentRoundTripTime: 0.01 },
+      ]
+    }
+    report(1_000, 0, 0)
+    await vi.advanceTimersByTimeAsync(1_000)
+    report(2_000, 125_000, 30)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(seen.at(-1)).toMatchObject({
+      fps: 30,
+      rtt: 10,
+      packetsLost: 3,
+      bytesReceived: 125_000,
+      jitter: 0.002,
+      bitrate: 1,
+    })
+    client.disconnect()
+  })
+})
