@@ -197,8 +197,7 @@ class _Graph:
                 node = core.NodePath(_geometry(solids, HIGHLIGHT if lit else None))
             else:
                 node = held[2]
-            if held is None or held[0].position != device.position or node is not held[2]:
-                node.setPos(*device.position)
+            node.setPos(*device.position)
             node.reparentTo(self.root, place)
             self._devices[key] = (device, lit, node)
 
