@@ -1,33 +1,15 @@
-"""The life cycles of sessions and workers: the one implementation of every transition.
+"""A worker and its slots, their states and events, and their transitions.
 
-``apply(record, event)`` returns the changed record, or a Refusal when the
-event does not fit the record's state; it never raises and touches nothing
-else. The ledger stores its results, the simulator runs it as it is.
-
-Session: requested -> queued -> reserved -> connecting -> active -> (suspended) -> ended.
-Worker:  requested -> booting -> ready -> reserved -> active -> draining -> ready | stopping
-         -> stopped -> starting -> ready | terminating -> gone; failed from anywhere.
-
-Times are milliseconds of the store's clock.
+requested -> booting -> ready -> reserved -> active -> draining -> ready | stopping -> stopped
+-> starting -> ready | terminating -> gone; failed from anywhere.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import overload
 
-from system.protocol.fields import Fence
-
-
-class SessionState(StrEnum):
-    REQUESTED = "requested"
-    QUEUED = "queued"
-    RESERVED = "reserved"
-    CONNECTING = "connecting"
-    ACTIVE = "active"
-    SUSPENDED = "suspended"
-    ENDED = "ended"
+from system.protocol.states.refusal import Refusal, refuse
 
 
 class WorkerState(StrEnum):
@@ -63,30 +45,6 @@ FINAL = frozenset({WorkerState.FAILED, WorkerState.GONE})
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """A viewer's session. ``fence`` and ``worker_id`` are set together, with a reservation."""
-
-    session_id: str
-    client_id: str
-    project_id: str
-    pool: str
-    state: SessionState = SessionState.REQUESTED
-    worker_id: str | None = None
-    fence: Fence | None = None
-    lease_until_ms: int | None = None
-    """A reservation that no worker has confirmed by then is void."""
-    suspended_until_ms: int | None = None
-    """A suspended session that has not resumed by then has ended."""
-    negotiation: int = 1
-    node: str = ""
-    """Signaling node to which the client is attached."""
-    resume_digest: str = ""
-    """SHA-256 of the one resume token that is valid now."""
-    created_ms: int = 0
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Worker:
     """A worker and its slots. ``sessions`` holds the ids of reserved and active sessions."""
 
@@ -117,86 +75,6 @@ class Worker:
         if self.draining or self.state not in SERVING:
             return 0
         return self.slots - len(self.sessions)
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """The event does not fit the record; ``reason`` is for logs and tests."""
-
-    reason: str
-
-
-# --- events of a session -------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class SessionQueued:
-    pass
-
-
-@dataclass(frozen=True, slots=True)
-class SessionReserved:
-    """A slot of a worker is leased to the session until ``lease_until_ms``."""
-
-    worker_id: str
-    fence: Fence
-    lease_until_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class SessionConfirmed:
-    """The worker has the session."""
-
-    fence: Fence
-
-
-@dataclass(frozen=True, slots=True)
-class SessionActivated:
-    """Media flows."""
-
-    fence: Fence
-
-
-@dataclass(frozen=True, slots=True)
-class SessionSuspended:
-    """The client's signaling socket is gone; it may come back until ``until_ms``."""
-
-    until_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class SessionResumed:
-    """The client is back, on ``node``, with the next resume token."""
-
-    node: str
-    resume_digest: str
-
-
-@dataclass(frozen=True, slots=True)
-class SessionUnplaced:
-    """Its worker was lost, or never confirmed: it waits for another one.
-
-    The next worker is offered the next ``negotiation``.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class SessionEnded:
-    reason: str
-
-
-SessionEvent = (
-    SessionQueued
-    | SessionReserved
-    | SessionConfirmed
-    | SessionActivated
-    | SessionSuspended
-    | SessionResumed
-    | SessionUnplaced
-    | SessionEnded
-)
-
-# --- events of a worker --------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,87 +188,14 @@ WorkerEvent = (
 )
 
 
-@overload
-def apply(record: Session, event: SessionEvent) -> Session | Refusal: ...
-@overload
-def apply(record: Worker, event: WorkerEvent) -> Worker | Refusal: ...
-def apply(
-    record: Session | Worker, event: SessionEvent | WorkerEvent
-) -> Session | Worker | Refusal:
-    """The record after the event, or why the event does not fit it."""
-    if isinstance(record, Session):
-        return _apply_session(record, event)
-    return _apply_worker(record, event)
-
-
-def _refuse(record: Session | Worker, event: object) -> Refusal:
-    return Refusal(f"{type(event).__name__} does not fit state {record.state.value}")
-
-
-def _apply_session(record: Session, event: object) -> Session | Refusal:
-    state = SessionState
-    if record.state is state.ENDED:
-        return _refuse(record, event)
-    match event:
-        case SessionQueued() if record.state is state.REQUESTED:
-            return replace(record, state=state.QUEUED)
-        case SessionReserved() if record.state in (state.REQUESTED, state.QUEUED):
-            return replace(
-                record,
-                state=state.RESERVED,
-                worker_id=event.worker_id,
-                fence=event.fence,
-                lease_until_ms=event.lease_until_ms,
-            )
-        case SessionConfirmed() if record.state is state.RESERVED:
-            if event.fence != record.fence:
-                return Refusal("stale fence")
-            return replace(record, state=state.CONNECTING, lease_until_ms=None)
-        case SessionActivated() if record.state in (state.CONNECTING, state.ACTIVE):
-            if event.fence != record.fence:
-                return Refusal("stale fence")
-            return replace(record, state=state.ACTIVE)
-        case SessionSuspended() if record.state is state.ACTIVE:
-            return replace(
-                record, state=state.SUSPENDED, suspended_until_ms=event.until_ms, node=""
-            )
-        case SessionResumed() if record.state in (state.SUSPENDED, state.ACTIVE):
-            return replace(
-                record,
-                state=state.ACTIVE,
-                suspended_until_ms=None,
-                node=event.node,
-                resume_digest=event.resume_digest,
-            )
-        case SessionUnplaced() if record.worker_id is not None:
-            return replace(
-                record,
-                state=state.REQUESTED,
-                worker_id=None,
-                fence=None,
-                lease_until_ms=None,
-                suspended_until_ms=None,
-                negotiation=record.negotiation + 1,
-            )
-        case SessionEnded():
-            return replace(
-                record,
-                state=state.ENDED,
-                lease_until_ms=None,
-                suspended_until_ms=None,
-                resume_digest="",
-                reason=event.reason,
-            )
-    return _refuse(record, event)
-
-
-def _apply_worker(record: Worker, event: object) -> Worker | Refusal:
+def apply_worker(record: Worker, event: WorkerEvent) -> Worker | Refusal:
+    """The worker after the event, or why the event does not fit it."""
     state = WorkerState
     match event:
         case WorkerReady():
             return _ready(record, event)
         case _ if record.state in FINAL:
-            return _refuse(record, event)
+            return refuse(record.state, event)
         case WorkerFailed():
             return replace(
                 record,
@@ -418,13 +223,13 @@ def _apply_worker(record: Worker, event: object) -> Worker | Refusal:
             return replace(record, state=state.TERMINATING, draining=True, changed_ms=event.at_ms)
         case WorkerGone():
             return replace(record, state=state.GONE, sessions=(), active=(), changed_ms=event.at_ms)
-    return _refuse(record, event)
+    return refuse(record.state, event)
 
 
 def _ready(record: Worker, event: WorkerReady) -> Worker | Refusal:
     """Boot, start or reconnection is done; the newest generation wins."""
     if record.state in (WorkerState.TERMINATING, WorkerState.GONE):
-        return _refuse(record, event)
+        return refuse(record.state, event)
     if event.generation < record.generation:
         return Refusal("an older generation of this worker")
     same_process = event.generation == record.generation and record.state not in FINAL
@@ -475,7 +280,7 @@ def _apply_slot(
         case WorkerScrubbed() if record.state is WorkerState.DRAINING and not record.draining:
             changed = record
         case _:
-            return _refuse(record, event)
+            return refuse(record.state, event)
     return replace(changed, state=_occupied_state(changed), changed_ms=event.at_ms)
 
 
