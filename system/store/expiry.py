@@ -1,0 +1,149 @@
+"""Judges, by the store's time, which leases, suspensions, tickets and workers are over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from system.protocol.states import (
+    SERVING,
+    Session,
+    SessionState,
+    SlotReleased,
+    Worker,
+    WorkerFailed,
+    WorkerState,
+    apply,
+)
+from system.store import schema
+from system.store.base import Record
+from system.store.transaction import LedgerBase
+
+_ALIVE = SERVING | {WorkerState.DRAINING}
+_PLACED = frozenset(
+    {
+        SessionState.RESERVED,
+        SessionState.CONNECTING,
+        SessionState.ACTIVE,
+        SessionState.SUSPENDED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """What one sweep ended."""
+
+    sessions: tuple[Session, ...] = ()
+    workers: tuple[Worker, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.sessions or self.workers)
+
+
+class ExpiryLedger(LedgerBase):
+    """See system.store.ledger.Ledger."""
+
+    async def expire(self) -> Expired:
+        """End what is overdue and free its slots; any number of processes may do so at once.
+
+        Ended are workers without a heartbeat, reservations not confirmed within
+        the lease, suspended sessions whose client did not come back, queued
+        sessions that nobody asks for, and sessions whose worker is gone.
+        """
+        now_ms = await self.store.now_ms()
+        lost, ended = await self._lost_workers(now_ms)
+        # Sessions before workers: a session read here and on no worker read later is not placed.
+        sessions = [schema.load(r, Session) for r in await self.store.list(schema.SESSIONS)]
+        workers = await self.store.list(schema.WORKERS)
+        ended += await self._overdue_sessions(now_ms, sessions, workers)
+        await self._free_orphaned_slots(workers)
+        return Expired(tuple(ended), tuple(lost))
+
+    async def _lost_workers(self, now_ms: int) -> tuple[list[Worker], list[Session]]:
+        beating = {
+            record.key.partition(":")[2] for record in await self.store.list(schema.HEARTBEATS)
+        }
+        silence_ms = 3 * self.heartbeat_ms
+        workers = []
+        sessions: list[Session] = []
+        for record in await self.store.list(schema.WORKERS):
+            worker = schema.load(record, Worker)
+            if worker.worker_id in beating or worker.state not in _ALIVE:
+                continue
+            ready_ms = worker.ready_ms
+
+            def still_silent(found: Worker, ready_ms: int = ready_ms) -> bool:
+                return found.ready_ms == ready_ms and now_ms - found.ready_ms > silence_ms
+
+            ended = await self._end_worker(
+                worker.worker_id,
+                lambda at_ms: WorkerFailed(at_ms, "no heartbeat"),
+                "worker_lost",
+                still_silent,
+            )
+            if ended is not None:
+                workers.append(worker)
+                sessions += ended
+        return workers, sessions
+
+    async def _overdue_sessions(
+        self, now_ms: int, sessions: Sequence[Session], workers: Sequence[Record]
+    ) -> list[Session]:
+        asking = {record.key.partition(":")[2] for record in await self.store.list(schema.WAITING)}
+        placed = {
+            (record.value["worker_id"], session_id)
+            for record in workers
+            for session_id in record.value["sessions"]
+        }
+        ended = []
+        for session in sessions:
+            reason = _overdue(session, now_ms, asking, placed)
+            if reason is not None:
+                done = await self._end_session(session.session_id, reason, session.__eq__)
+                ended += [done] if done is not None else []
+        return ended
+
+    async def _free_orphaned_slots(self, workers: Sequence[Record]) -> None:
+        """Free slots whose session has ended or is forgotten."""
+        held = {s for record in workers for s in record.value["sessions"]}
+        if not held:
+            return
+        found = await self.store.get_many(schema.session_key(s) for s in held)
+        live = {
+            record.value["session_id"]
+            for record in found.values()
+            if record.value["state"] != SessionState.ENDED
+        }
+        for record in workers:
+            worker = schema.load(record, Worker)
+            freed = worker
+            for session_id in (s for s in worker.sessions if s not in live):
+                event = SlotReleased(
+                    session_id, await self.store.now_ms(), await self._scrubs(worker.pool)
+                )
+                changed = apply(freed, event)
+                freed = changed if isinstance(changed, Worker) else freed
+            if freed is not worker:
+                await self.store.compare_and_set(
+                    schema.worker_change(record, freed), publish=schema.pool_channel(worker.pool)
+                )
+
+
+def _overdue(
+    session: Session,
+    now_ms: int,
+    asking: set[str],
+    placed: set[tuple[str | None, str]],
+) -> str | None:
+    """Why the session is over, or None."""
+    match session.state:
+        case SessionState.RESERVED if (session.lease_until_ms or 0) < now_ms:
+            return "lease_expired"
+        case SessionState.SUSPENDED if (session.suspended_until_ms or 0) < now_ms:
+            return "resume_timeout"
+        case SessionState.QUEUED if session.session_id not in asking:
+            return "abandoned"
+    if session.state in _PLACED and (session.worker_id, session.session_id) not in placed:
+        return "worker_lost"
+    return None
