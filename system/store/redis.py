@@ -201,6 +201,7 @@ def _index(collection: str) -> str:
     return f"{PREFIX}index:{collection}"
 
 
-def _record(key: str, raw: bytes) -> Record:
+def _record(key: str, raw: bytes | str) -> Record:
+    assert isinstance(raw, bytes)
     version, _, value = raw.partition(b" ")
     return Record(key, int(version), msgspec.json.decode(value))
