@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import signal
+import socket
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
@@ -17,6 +18,9 @@ from system.telemetry import lifeline, logs
 
 SHUTDOWN_S: Final = 5.0
 """Open requests get so long to end."""
+
+LISTEN_VARIABLE: Final = "RR_LISTEN_FD"
+"""A listening socket that the embedded stack has bound already, so that URLs are known early."""
 
 _log = logs.get(__name__)
 
@@ -61,12 +65,17 @@ async def serve(
 
 
 async def listen(runner: web.AppRunner, host: str, port: int) -> int:
-    """Listen and return the port.
+    """Listen and return the port; on the socket that RR_LISTEN_FD names, where it does.
 
     Raises:
         click.UsageError: the address cannot be listened on; says what to do.
     """
-    site = web.TCPSite(runner, host, port)
+    inherited = os.environ.pop(LISTEN_VARIABLE, "")
+    site: web.BaseSite = (
+        web.SockSite(runner, socket.socket(fileno=int(inherited)))
+        if inherited.isdecimal()
+        else web.TCPSite(runner, host, port)
+    )
     try:
         await site.start()
     except OSError as error:
