@@ -65,6 +65,10 @@ _PIPES = {
 _SOFTWARE_GL = ("llvmpipe", "softpipe", "swrast", "software", "lavapipe", "swiftshader")
 _GPU_NODES = ("dri/renderD*", "nvidia[0-9]*", "dxg", "mali*", "kgsl*")
 _names = count(1)
+# Closed renderers' buffers by (name, width, height), under the lock. They are used again because
+# the CPU rasteriser never frees a removed buffer's memory (8 bytes a pixel); as many are kept as
+# were open at once.
+_idle: dict[tuple[str, int, int], list[tuple[Any, Any]]] = {}
 
 
 class PandaRenderer(Renderer):
@@ -93,38 +97,12 @@ class PandaRenderer(Renderer):
             self._call(self._free)
 
     def _open(self) -> None:
-        engine = core.GraphicsEngine.getGlobalPtr()
-        wanted = core.FrameBufferProperties()
-        wanted.setRgbaBits(8, 8, 8, 8)
-        wanted.setDepthBits(24)
-        pipe = _pipe(self.name)
-        buffer = engine.makeOutput(
-            pipe,
-            f"{self.name}-{next(_names)}",
-            0,
-            wanted,
-            core.WindowProperties.size(self.width, self.height),
-            core.GraphicsPipe.BFRefuseWindow,
-        )
-        if buffer is None:
-            raise RendererUnavailable("no offscreen buffer")
-        self._buffer = buffer
-        engine.openWindows()
-        gsg = buffer.getGsg()
-        driver = "" if gsg is None else f"{gsg.getDriverVendor()} {gsg.getDriverRenderer()}"
-        if gsg is None or not buffer.isValid():
-            engine.removeWindow(buffer)
-            raise RendererUnavailable("the offscreen buffer did not open")
-        if self.name == "egl" and any(word in driver.lower() for word in _SOFTWARE_GL):
-            engine.removeWindow(buffer)
-            raise RendererUnavailable(f"EGL is in software ({driver.strip()})")
-        self._texture = core.Texture("readback")
-        buffer.addRenderTexture(self._texture, core.GraphicsOutput.RTMCopyRam)
-        buffer.setClearColor(core.LColor(*BACKGROUND, 1.0))
-        buffer.setActive(False)
+        key = self.name, self.width, self.height
+        idle = _idle.setdefault(key, [])
+        self._buffer, self._texture = idle.pop() if idle else _open_buffer(*key)
         self._graph = _Graph(self.width / self.height)
-        region = buffer.makeDisplayRegion()
-        region.setCamera(self._graph.camera)
+        self._region = self._buffer.makeDisplayRegion()
+        self._region.setCamera(self._graph.camera)
 
     def _draw(self, view: SceneView) -> None:
         self._graph.update(view)
@@ -140,9 +118,9 @@ class PandaRenderer(Renderer):
         np.copyto(self._picture, pixels[::-1])  # OpenGL's first row is the lowest
 
     def _free(self) -> None:
-        self._buffer.clearRenderTextures()
-        core.GraphicsEngine.getGlobalPtr().removeWindow(self._buffer)
+        self._buffer.removeDisplayRegion(self._region)
         self._graph.free()
+        _idle[self.name, self.width, self.height].append((self._buffer, self._texture))
 
 
 class _Graph:
@@ -262,6 +240,34 @@ def _geometry(solids: tuple[Solid, ...], color: Triple | None = None) -> Any:
     node = core.GeomNode("solids")
     node.addGeom(geom)
     return node
+
+
+def _open_buffer(name: str, width: int, height: int) -> tuple[Any, Any]:
+    """A new inactive offscreen buffer and the texture which its frames are copied to."""
+    engine = core.GraphicsEngine.getGlobalPtr()
+    wanted = core.FrameBufferProperties()
+    wanted.setRgbaBits(8, 8, 8, 8)
+    wanted.setDepthBits(24)
+    size = core.WindowProperties.size(width, height)
+    title = f"{name}-{next(_names)}"
+    refuse = core.GraphicsPipe.BFRefuseWindow
+    buffer = engine.makeOutput(_pipe(name), title, 0, wanted, size, refuse)
+    if buffer is None:
+        raise RendererUnavailable("no offscreen buffer")
+    engine.openWindows()
+    gsg = buffer.getGsg()
+    if gsg is None or not buffer.isValid():
+        engine.removeWindow(buffer)
+        raise RendererUnavailable("the offscreen buffer did not open")
+    driver = f"{gsg.getDriverVendor()} {gsg.getDriverRenderer()}".strip()
+    if name == "egl" and any(word in driver.lower() for word in _SOFTWARE_GL):
+        engine.removeWindow(buffer)
+        raise RendererUnavailable(f"EGL is in software ({driver})")
+    texture = core.Texture("readback")
+    buffer.addRenderTexture(texture, core.GraphicsOutput.RTMCopyRam)
+    buffer.setClearColor(core.LColor(*BACKGROUND, 1.0))
+    buffer.setActive(False)
+    return buffer, texture
 
 
 @cache

@@ -162,6 +162,20 @@ def test_a_closed_renderer_refuses_to_render_and_the_others_go_on(renderer, open
     assert np.array_equal(other.render(scene), expected)
 
 
+def test_a_closed_renderers_buffer_is_used_again_and_shows_nothing_of_before(open_named, scene):
+    """The CPU rasteriser never frees a buffer, so sessions that come and go must share one."""
+    fresh = open_named("tinydisplay").render(scene).copy()
+    engine = panda.core.GraphicsEngine.getGlobalPtr()
+    for _ in range(3):
+        one = open_named("tinydisplay")
+        one.render(Scene(Project.default("other")))
+        one.close()
+        buffers = engine.getNumWindows()
+    last = open_named("tinydisplay")
+    assert np.array_equal(last.render(scene), fresh)
+    assert engine.getNumWindows() == buffers
+
+
 def test_the_chain_falls_through_to_the_first_that_works(monkeypatch, caplog):
     monkeypatch.setattr(panda, "_GPU_NODES", ())
     monkeypatch.setitem(panda._PIPES, "tinydisplay", ("NoSuchPipe", "p3nosuchmodule"))
