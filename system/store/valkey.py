@@ -64,6 +64,12 @@ class EmbeddedValkey:
         """For ``open_store``; of a started server."""
         return f"unix://{self._socket_path()}"
 
+    @property
+    def pid(self) -> int | None:
+        """Process id of the server's guard, whose only child the server is; None if it ended."""
+        guard = self._guard
+        return guard.pid if guard is not None and guard.poll() is None else None
+
     def start(self) -> str:
         """Start the server and return its URL once it answers.
 
