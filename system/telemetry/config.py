@@ -18,6 +18,9 @@ from system.protocol.tokens import Keys
 F = TypeVar("F", bound=Callable[..., Any])
 
 SECRET_VARIABLE: Final = "RR_SECRET"
+LISTEN_VARIABLE: Final = "RR_LISTEN_FD"
+"""Names a listening socket that the embedded stack has bound, so that URLs are known early."""
+
 CONTEXT: Final = {"auto_envvar_prefix": "RR", "help_option_names": ["-h", "--help"]}
 """``context_settings`` of every service's command."""
 

@@ -15,13 +15,10 @@ import click
 from aiohttp import web
 
 from system.telemetry import lifeline, logs
+from system.telemetry.config import LISTEN_VARIABLE
 
 SHUTDOWN_S: Final = 5.0
 """Open requests get so long to end."""
-
-LISTEN_VARIABLE: Final = "RR_LISTEN_FD"
-"""A listening socket that the embedded stack has bound already, so that URLs are known early."""
-
 _log = logs.get(__name__)
 
 
