@@ -1,0 +1,73 @@
+"""Runs an embedded stack in the foreground until a signal ends it."""
+
+from __future__ import annotations
+
+import signal
+import time
+from types import FrameType
+from typing import Final
+
+import click
+
+from system.stack.config import StackConfig
+from system.stack.embedded import EmbeddedStack
+from system.stack.errors import AddressInUse, StackError
+
+CHECK_S: Final = 0.5
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+EXIT_USAGE: Final = 2
+EXIT_FAILED: Final = 5
+EXIT_INTERRUPTED: Final = 130
+
+
+def run(config: StackConfig) -> int:
+    """Start, say where it is, wait; returns the exit code: 0 where a signal ended it."""
+    for number in SIGNALS:
+        signal.signal(number, _interrupt)
+    stack = EmbeddedStack(config)
+    up = False
+    try:
+        stack.start()
+        up = True
+        click.echo(greeting(stack))
+        while True:
+            time.sleep(CHECK_S)
+            stack.check()
+    except KeyboardInterrupt:
+        click.echo("stopping", err=True)
+        return 0 if up else EXIT_INTERRUPTED
+    except StackError as error:
+        click.echo(f"Error: {error}", err=True)
+        return EXIT_USAGE if isinstance(error, AddressInUse) else EXIT_FAILED
+    finally:
+        stack.stop()
+
+
+def greeting(stack: EmbeddedStack) -> str:
+    """Where the stack is and what to do with it."""
+    stream = stack.config.stream
+    workers = sum(pool.initial for pool in stack.config.pools)
+    tokens = (
+        "required: remote-render system token --user U --project P"
+        if stack.secret
+        else "not asked for (development mode, loopback only)"
+    )
+    return "\n".join(
+        (
+            f"Up in {stack.ready_s:.1f} s: {workers} workers, {stream.width}x{stream.height} at "
+            f"{stream.fps} fps, {stream.bitrate_bps / 1e6:g} Mbps, {stream.pacing}",
+            f"  signaling     {stack.url}/ws?userId=U&projectId=P",
+            f"  orchestrator  {stack.orchestrator_url}",
+            f"  join tokens   {tokens}",
+            f"  logs          {stack.log_dir}",
+            f"Load it from another terminal: locust -f loadtest/ --host {stack.url}",
+            "Ctrl-C ends it.",
+        )
+    )
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """End once: ``stop`` is bounded, so further signals need not hurry it."""
+    for other in SIGNALS:
+        signal.signal(other, signal.SIG_IGN)
+    raise KeyboardInterrupt
