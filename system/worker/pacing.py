@@ -1,0 +1,78 @@
+"""Owns when the next frame is due. Pure: monotonic seconds in, monotonic seconds out."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+PacingMode = Literal["on_demand", "constant"]
+
+SETTLE_FRAMES = 15
+"""Frames after the last change: at 30 fps, half a second in which the picture sharpens."""
+
+IDLE_FPS = 2.0
+"""Keeps receivers' statistics and loss recovery alive while nothing moves."""
+
+
+class Pacer:
+    """Says when to start the next frame; there is never more than one.
+
+    ``on_demand``: a change is rendered at once if the last frame began a frame
+    interval ago, else in the next slot (so changes coalesce at the frame rate);
+    then settle frames at the frame rate, then the idle rate. ``constant``: every
+    slot of a fixed clock; slots that were missed are skipped, never caught up.
+    A frame that begins late by less than half an interval does not shift the
+    slots after it, so neither mode drifts below its rate.
+    """
+
+    def __init__(
+        self,
+        mode: PacingMode,
+        fps: float,
+        *,
+        settle_frames: int = SETTLE_FRAMES,
+        idle_fps: float = IDLE_FPS,
+    ) -> None:
+        self._constant = mode == "constant"
+        self._interval_s = 1.0 / fps
+        self._idle_s = max(1.0 / idle_fps, self._interval_s)
+        self._settle_frames = settle_frames
+        self._settle_left = settle_frames
+        self._changed = True
+        self._slot: float | None = None
+
+    @property
+    def interval_s(self) -> float:
+        return self._interval_s
+
+    def changed(self) -> None:
+        """The picture is no longer what the last frame showed (or a key frame is wanted)."""
+        self._changed = True
+        self._settle_left = self._settle_frames
+
+    def next_at(self) -> float:
+        """When the next frame should begin; in the past, or minus infinity, means now."""
+        if self._slot is None:
+            return -math.inf
+        if self._constant or self._changed or self._settle_left > 0:
+            return self._slot + self._interval_s
+        return self._slot + self._idle_s
+
+    def started(self, now_s: float) -> None:
+        """A frame begins now; it shows everything changed so far."""
+        self._slot = self._slot_of(now_s)
+        if self._changed:
+            self._changed = False
+        elif self._settle_left > 0:
+            self._settle_left -= 1
+
+    def _slot_of(self, now_s: float) -> float:
+        if self._slot is None:
+            return now_s
+        late_s = now_s - (self._slot + self._interval_s)
+        if self._constant:
+            missed = max(0, math.floor(late_s / self._interval_s))
+            return self._slot + self._interval_s * (1 + missed)
+        if 0 <= late_s < self._interval_s / 2:
+            return now_s - late_s
+        return now_s

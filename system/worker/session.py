@@ -1,0 +1,379 @@
+"""Owns one viewer on this worker: negotiations, the stream, inputs, and when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from system.media.renderers.base import Renderer
+from system.media.rtc.ice import IceSettings
+from system.protocol.channels import EDIT_CHANNEL, INPUT_CHANNEL, InputAck
+from system.protocol.errors import ErrorCode, ProtocolError
+from system.protocol.fields import Edit, Fence, HeldSession, StreamOptions
+from system.protocol.limits import MAX_BUFFERED_MESSAGES, MAX_CANDIDATES
+from system.protocol.messages import (
+    Answer,
+    EditAcknowledged,
+    EditRequest,
+    Error,
+    IceCandidate,
+    Message,
+    Offer,
+    SessionActive,
+    SessionAssigned,
+)
+from system.telemetry import logs
+from system.worker.acks import FrameTicket
+from system.worker.bitrate import BitrateControl
+from system.worker.connection import Connection, Hooks
+from system.worker.inputs import InputHandler, Outlets
+from system.worker.pacing import Pacer, PacingMode
+from system.worker.pipeline import FramePipeline
+from system.worker.render_pool import RenderPool
+from system.worker.room import Rooms
+from system.worker.silence import Life, verdict
+from system.worker.stream import FrameStream
+from system.worker.tally import Tally
+from system.worker.viewer_scene import ViewerScene
+
+_log = logs.get(__name__)
+
+CONNECT_DEADLINE_S: Final = 15.0
+"""From the assignment, or the latest offer, to the first frame sent."""
+
+REPLACE_GRACE_S: Final = 1.0
+"""A viewer that is attached and closes its connection may be about to offer another."""
+
+TICK_S: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSettings:
+    """What every session of a worker has in common."""
+
+    fps: int
+    bitrate_bps: int
+    pacing: PacingMode
+    ice: IceSettings
+    codecs: tuple[str, ...] = ("h264", "vp8")
+    encoders: tuple[str, ...] = ()
+    """Implementations to try before the software encoder."""
+    connect_deadline_s: float = CONNECT_DEADLINE_S
+
+
+class WorkerSession:
+    """One assigned session. ``run`` lasts as long as it does; ``close`` follows it.
+
+    Messages of signaling go in by ``deliver`` and the methods after it, which
+    never block; what the session has to say goes out by ``send``.
+    """
+
+    def __init__(
+        self,
+        assigned: SessionAssigned,
+        *,
+        settings: StreamSettings,
+        pool: RenderPool,
+        rooms: Rooms,
+        tally: Tally,
+        heartbeat_s: Callable[[], float],
+        send: Callable[[Message], object],
+    ) -> None:
+        self.session_id = assigned.session_id
+        self.fence: Fence = assigned.fence
+        self._assigned = assigned
+        self._settings = dataclasses.replace(
+            settings, ice=dataclasses.replace(settings.ice, servers=assigned.ice_servers)
+        )
+        self._pool = pool
+        self._rooms = rooms
+        self._tally = tally
+        self._heartbeat_s = heartbeat_s
+        self._send = send
+        self._inbox: asyncio.Queue[Offer | IceCandidate] = asyncio.Queue(MAX_BUFFERED_MESSAGES)
+        self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._streaming: asyncio.Task[None] | None = None
+        self._connection: Connection | None = None
+        self._early: list[IceCandidate] = []
+        self._attached = True
+        self._active = False
+        self._deadline_s: float | None = time.monotonic() + settings.connect_deadline_s
+        self._drag_timer: asyncio.TimerHandle | None = None
+        self._inputs: InputHandler | None = None
+        self._bitrate = BitrateControl(settings.bitrate_bps)
+
+    # --- from signaling --------------------------------------------------------
+
+    def deliver(self, message: Offer | IceCandidate) -> None:
+        """Take an offer or a candidate, in order; too many are refused."""
+        try:
+            self._inbox.put_nowait(message)
+        except asyncio.QueueFull:
+            self._report(ErrorCode.TOO_MANY, "too many offers or candidates are waiting")
+
+    def attached(self, is_attached: bool) -> None:
+        """The viewer's signaling socket is there, or gone."""
+        self._attached = is_attached
+
+    def edit_acknowledged(self, message: EditAcknowledged) -> None:
+        if self._inputs is not None:
+            self._inputs.acknowledged(message)
+
+    def end(self, reason: str) -> None:
+        """Let ``run`` return; the first reason counts."""
+        if not self._over.done():
+            self._over.set_result(reason)
+
+    # --- to signaling ----------------------------------------------------------
+
+    def held(self) -> HeldSession:
+        """As heartbeats report it."""
+        heard = None if self._connection is None else self._connection.sender.last_media_at
+        age_ms = None if heard is None else max(0, int((time.monotonic() - heard) * 1000))
+        return HeldSession(session_id=self.session_id, fence=self.fence, media_age_ms=age_ms)
+
+    def ask_again(self) -> None:
+        """Signaling was away: repeat what it has not answered. A repeated edit is harmless."""
+        if self._active:
+            self._send(SessionActive(session_id=self.session_id, fence=self.fence))
+        for edit in () if self._inputs is None else self._inputs.outstanding:
+            self._ask(edit)
+
+    # --- life ------------------------------------------------------------------
+
+    async def run(self) -> str:
+        """Serve until the session is over; returns why. The renderer is free again then."""
+        try:
+            async with self._pool.renderer() as renderer:
+                return await self._serve(renderer)
+        except Exception as error:  # noqa: BLE001 - one session's failure is not the worker's
+            _log.exception("session.failed", error, session=self.session_id)
+            return "internal"
+
+    async def close(self) -> None:
+        """Close the peer connection; bounded by it."""
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _serve(self, renderer: Renderer) -> str:
+        room = self._rooms.enter(self._assigned.project, self._log_changed)
+        scene = ViewerScene(room.project)
+        pipeline = FramePipeline(renderer, fps=self._settings.fps, prefer=self._settings.encoders)
+        stream = FrameStream(
+            scene=scene,
+            pipeline=pipeline,
+            pool=self._pool,
+            pacer=Pacer(self._settings.pacing, self._settings.fps),
+            bitrate=self._bitrate,
+            tally=self._tally,
+            on_sent=self._frame_sent,
+        )
+        self._inputs = InputHandler(
+            scene=scene,
+            room=room,
+            acks=stream.acks,
+            size=(self._pool.width, self._pool.height),
+            user_id=self._assigned.user_id,
+            tally=self._tally,
+            outlets=Outlets(
+                input_channel=lambda message: self._answer(INPUT_CHANNEL, message),
+                edit_channel=lambda message: self._answer(EDIT_CHANNEL, message),
+                ask=self._ask,
+                changed=stream.changed,
+                drag_waits=self._arm_drags,
+            ),
+        )
+        try:
+            async with self._pool.turn():
+                await self._pool.run(pipeline.warm, scene.still())
+            self._spawn(self._negotiate(pipeline, stream))
+            self._spawn(self._watch())
+            return await self._over
+        finally:
+            self._inputs.finish()
+            if self._drag_timer is not None:
+                self._drag_timer.cancel()
+            await self._stop_tasks()
+            pipeline.close()
+            self._rooms.leave(room, self._log_changed)
+
+    async def _negotiate(self, pipeline: FramePipeline, stream: FrameStream) -> None:
+        while True:
+            message = await self._inbox.get()
+            try:
+                if isinstance(message, Offer):
+                    await self._offered(message, pipeline, stream)
+                else:
+                    await self._trickled(message)
+            except ProtocolError as error:
+                self._report(error.code, str(error))
+
+    async def _offered(self, offer: Offer, pipeline: FramePipeline, stream: FrameStream) -> None:
+        current = self._connection
+        oldest = self._assigned.negotiation if current is None else current.negotiation + 1
+        if offer.negotiation < oldest:
+            _log.info("offer.stale", session=self.session_id, negotiation=offer.negotiation)
+            return
+        started = time.monotonic()
+        connection = Connection(
+            self._settings.ice,
+            negotiation=offer.negotiation,
+            connect_deadline_s=self._settings.connect_deadline_s,
+            prefer=self._settings.codecs,
+            hooks=Hooks(
+                received=self._received,
+                closed=self._connection_closed,
+                keyframe_wanted=stream.keyframe_wanted,
+                estimated=lambda bps: self._bitrate.estimated(time.monotonic(), bps),
+            ),
+            tally=self._tally,
+        )
+        try:
+            answer = await connection.answer(offer.sdp)
+        except BaseException:
+            await connection.close()
+            raise
+        self._connection = connection
+        self._send(Answer(sdp=answer, session_id=self.session_id, negotiation=offer.negotiation))
+        _log.info(
+            "offer.answered",
+            session=self.session_id,
+            negotiation=offer.negotiation,
+            codec=connection.sender.codec,
+            seconds=round(time.monotonic() - started, 4),
+        )
+        await self._replace(current)
+        self._deadline_s = time.monotonic() + self._settings.connect_deadline_s
+        self._configure(stream, offer.stream)
+        async with self._pool.turn():
+            await self._pool.run(pipeline.use, connection.sender.codec, self._bitrate.target_bps)
+        self._streaming = self._spawn(self._stream(connection, stream))
+        early, self._early = self._early, []
+        for message in early:
+            await self._trickled(message)
+
+    async def _replace(self, previous: Connection | None) -> None:
+        """Stop streaming to a connection that a newer one takes over from."""
+        if self._streaming is not None:
+            self._streaming.cancel()
+            await asyncio.wait([self._streaming])
+            self._streaming = None
+        if previous is not None:
+            if self._inputs is not None:
+                self._inputs.finish()
+            await previous.close()
+
+    def _configure(self, stream: FrameStream, options: StreamOptions | None) -> None:
+        wished = options or StreamOptions()
+        stream.block_code = wished.block_code
+        stream.pacer = Pacer(wished.pacing or self._settings.pacing, self._settings.fps)
+
+    async def _trickled(self, message: IceCandidate) -> None:
+        """Candidates that come before their description wait for it; older ones are dropped."""
+        connection = self._connection
+        if connection is None or message.negotiation > connection.negotiation:
+            if len(self._early) >= MAX_CANDIDATES:
+                self._report(ErrorCode.TOO_MANY, "too many candidates before their offer")
+                return
+            self._early.append(message)
+        elif message.negotiation == connection.negotiation:
+            await connection.add_candidate(message.candidate)
+
+    async def _stream(self, connection: Connection, stream: FrameStream) -> None:
+        """Frames for one connection, from when it is up; the watch bounds the wait."""
+        await connection.sender.wait_ready()
+        await stream.run(connection.sender)
+
+    async def _watch(self) -> None:
+        """End the session when it has not connected in time, or has fallen silent."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            heard = None if self._connection is None else self._connection.sender.last_media_at
+            life = Life(attached=self._attached, heard_s=heard, deadline_s=self._deadline_s)
+            reason = verdict(life, time.monotonic(), self._heartbeat_s())
+            if reason is not None:
+                self.end(reason)
+
+    # --- callbacks of the parts ------------------------------------------------
+
+    def _frame_sent(self, ticket: FrameTicket) -> None:
+        self._deadline_s = None
+        if not self._active:
+            self._active = True
+            self._send(SessionActive(session_id=self.session_id, fence=self.fence))
+            _log.info("session.active", session=self.session_id)
+        if ticket.seqs:
+            self._answer(INPUT_CHANNEL, InputAck(frame_id=ticket.frame_id, seqs=ticket.seqs))
+
+    def _connection_closed(self, connection: Connection) -> None:
+        if connection is not self._connection:
+            return
+        if self._deadline_s is not None:
+            self.end("connect_failed")
+        elif self._attached:
+            self._spawn(self._end_unless_replaced(connection))
+        else:
+            self.end("client_gone")
+
+    async def _end_unless_replaced(self, connection: Connection) -> None:
+        await asyncio.sleep(REPLACE_GRACE_S)
+        if self._connection is connection:
+            self.end("connection_closed")
+
+    def _received(self, data: str | bytes) -> None:
+        if self._inputs is not None:
+            self._inputs.handle(data)
+
+    def _log_changed(self) -> None:
+        if self._inputs is not None:
+            self._inputs.log_changed()
+
+    def _arm_drags(self) -> None:
+        """Have the next live drag looked at when it falls due."""
+        due = None if self._inputs is None else self._inputs.next_drag_at
+        if self._drag_timer is None and due is not None:
+            wait_s = max(0.0, due - time.monotonic())
+            self._drag_timer = asyncio.get_running_loop().call_later(wait_s, self._drags_due)
+
+    def _drags_due(self) -> None:
+        self._drag_timer = None
+        if self._inputs is not None:
+            self._inputs.drags_due(time.monotonic())
+        self._arm_drags()
+
+    def _ask(self, edit: Edit) -> None:
+        self._send(EditRequest(session_id=self.session_id, fence=self.fence, edit=edit))
+
+    def _answer(self, label: str, message: Message) -> None:
+        if self._connection is not None:
+            self._connection.send(label, message)
+
+    def _report(self, code: ErrorCode, text: str) -> None:
+        _log.info("session.refused", session=self.session_id, code=code.value)
+        self._send(Error(error=text, code=code, session_id=self.session_id))
+
+    # --- tasks -----------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+        return task
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.exception("session.failed", error, session=self.session_id)
+            self.end("internal")
+
+    async def _stop_tasks(self) -> None:
+        tasks = tuple(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
