@@ -12,8 +12,9 @@ from __future__ import annotations
 from system.protocol.states import Session, Worker
 from system.store import schema
 from system.store.expiry import Expired, ExpiryLedger
-from system.store.pool_ledger import PoolLedger, PoolSnapshot, Reservation
+from system.store.pool_ledger import PoolLedger
 from system.store.project_ledger import ProjectLedger
+from system.store.reserving import PoolSnapshot, Reservation
 from system.store.session_ledger import SessionLedger
 
 __all__ = ["Expired", "Ledger", "PoolSnapshot", "Reservation"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import defaultdict
 from collections.abc import Callable
 from typing import Final
 
@@ -69,7 +68,6 @@ class LedgerBase:
         self.waiting_ms = waiting_ms
         self.scrub = scrub
         self._random = rng or random.Random()
-        self._reserving: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def _tries(self) -> Tries:
         return Tries(self._random)
