@@ -67,7 +67,7 @@ class LogHistogram:
         for bucket in sorted(self.counts):
             rank -= self.counts[bucket]
             if rank <= 0:
-                middle = GROWTH ** (bucket + 0.5)
+                middle = math.pow(GROWTH, bucket + 0.5)
                 return min(max(middle, self.minimum), self.maximum)
         return self.maximum
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -83,10 +84,8 @@ class HelperProcess:
     def close(self, timeout_s: float = EXIT_GRACE_S) -> int:
         """End the pipe, wait for the helper to write its rows and exit; its exit status."""
         # A reader in ``events`` keeps the descriptor alive: shut the pipe, then close.
-        try:
+        with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
         try:
             status = self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:

@@ -103,6 +103,11 @@ class FrameReceiver:
         """The codec that arrives, None before the first packet."""
         return self._assembler.codec if self._assembler is not None else None
 
+    def request_keyframe(self) -> None:
+        """Send a PLI: whoever decodes cannot go on."""
+        if self._ssrc is not None and not self._stopped:
+            self._send_pli(self._ssrc)
+
     @property
     def _transport(self) -> RTCDtlsTransport:
         return self._receiver.transport
@@ -240,13 +245,16 @@ class FrameReceiver:
                     )
                 )
             if assembler.due_pli(now):
-                self.counters.pli_count += 1
-                self._send_rtcp(
-                    RtcpPsfbPacket(fmt=RTCP_PSFB_PLI, ssrc=self._own_ssrc, media_ssrc=self._ssrc)
-                )
+                self._send_pli(self._ssrc)
         if assembler.waiting:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(SERVICE_INTERVAL_S, self._service)
+
+    def _send_pli(self, media_ssrc: int) -> None:
+        self.counters.pli_count += 1
+        self._send_rtcp(
+            RtcpPsfbPacket(fmt=RTCP_PSFB_PLI, ssrc=self._own_ssrc, media_ssrc=media_ssrc)
+        )
 
     # --- RTCP -----------------------------------------------------------------------
 

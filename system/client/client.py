@@ -1,0 +1,426 @@
+"""RemoteRenderClient: one viewer without a screen, with the browser client's API, measured."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import math
+import time
+
+import aiohttp
+
+from system.client.actions import InputApi
+from system.client.config import Callbacks, ClientConfig, ClientState, Stats
+from system.client.errors import ClientError, JoinAbandoned, JoinFailed
+from system.client.join import JoinTimeline
+from system.client.media import Media, MediaCallbacks
+from system.client.meter import Counters, Second, SessionMeter
+from system.client.reconnect import reconnect
+from system.client.signaling import SignalingClosed, SignalingSocket
+from system.client.tiers import DecodePool, DecodeTier, FramesTier, Tier
+from system.media.marker import FrameMarker
+from system.media.rtc.assembler import ReceivedFrame
+from system.media.rtc.ice import IceSettings
+from system.protocol import channels, codec, messages
+from system.protocol.errors import BadDescription, ErrorCode, ProtocolError
+
+logger = logging.getLogger(__name__)
+
+NO_DEADLINE_S = 86_400.0
+GOODBYE_S = 1.0
+CHANNEL_WAIT_S = 2.0
+
+_HARMLESS = frozenset({ErrorCode.BAD_CANDIDATE, ErrorCode.UNKNOWN_TYPE, ErrorCode.BAD_MESSAGE})
+"""Errors about one message, after which a join may still succeed."""
+
+
+class RemoteRenderClient(InputApi):
+    """Joins one session, receives its stream, sends inputs, measures both.
+
+    A client is used once. ``connect`` resolves with the first frame;
+    ``disconnect`` releases everything and must be awaited in the end, whatever
+    ``connect`` did. ``http`` and ``pool`` may be shared by many clients.
+    """
+
+    def __init__(
+        self,
+        config: ClientConfig,
+        callbacks: Callbacks | None = None,
+        *,
+        http: aiohttp.ClientSession | None = None,
+        pool: DecodePool | None = None,
+    ) -> None:
+        self.config = config
+        super().__init__(SessionMeter(frame_time_s=1 / config.fps))
+        self.state = ClientState.NEW
+        self.session_id: str | None = None
+        self.worker_id: str | None = None
+        self.stats: Stats | None = None
+        self.timeline = JoinTimeline(time.monotonic())
+        self.queued_s: float | None = None
+        self.created_s: float | None = None
+        self._callbacks = callbacks or Callbacks()
+        self._own_http = http is None
+        self._http = http
+        self._own_pool = pool is None and config.tier == "decode"
+        self._pool = pool
+        self._identity: tuple[str, str, str | None] = ("", "", None)
+        self._socket: SignalingSocket | None = None
+        self._resume_token = ""
+        self._tier: Tier | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._negotiation = 1
+        self._join_deadline: asyncio.Timeout | None = None
+        self._first_frame: asyncio.Future[None] | None = None
+        self._ended: asyncio.Future[str] | None = None
+        self._last_frame_s = 0.0
+        self._rtt_s: float | None = None
+        self._released = False
+
+    # --- lifecycle ----------------------------------------------------------------
+
+    async def connect(
+        self,
+        user_id: str,
+        project_id: str,
+        token: str | None = None,
+        *,
+        scheduled_s: float | None = None,
+    ) -> None:
+        """Join and wait for the first frame.
+
+        ``scheduled_s`` is when the viewer should have arrived (monotonic); the
+        join time counts from it. Raises JoinFailed, JoinAbandoned among them.
+        """
+        if self.state is not ClientState.NEW:
+            raise ClientError("a client connects once")
+        loop = asyncio.get_running_loop()
+        now = time.monotonic()
+        self.state = ClientState.CONNECTING
+        self.timeline = JoinTimeline(now if scheduled_s is None else scheduled_s)
+        self.timeline.mark("schedule", now)
+        self._identity = (user_id, project_id, token)
+        self._first_frame, self._ended = loop.create_future(), loop.create_future()
+        if self._http is None:
+            self._http = aiohttp.ClientSession()
+        if self.config.tier == "decode":
+            self._pool = self._pool or DecodePool()
+            self._tier = DecodeTier(self, self._pool, self._callbacks.on_picture)
+        else:
+            self._tier = FramesTier(self)
+        try:
+            await self._join()
+        except BaseException:
+            await self.disconnect()
+            raise
+        self._callbacks.on_connected()
+
+    async def _join(self) -> None:
+        assert self._first_frame is not None
+        try:
+            async with asyncio.timeout(self.config.join_timeout_s) as self._join_deadline:
+                self._socket = await self._open()
+                self.timeline.mark("ws", time.monotonic())
+                if self.config.offer_when == "open":
+                    await self._offer()
+                self._tasks.append(asyncio.create_task(self._read()))
+                await self._first_frame
+        except TimeoutError:
+            if self.state is ClientState.QUEUED and self.queued_s is not None:
+                raise JoinAbandoned(time.monotonic() - self.queued_s) from None
+            raise self._failure("timeout", "no first frame in time") from None
+        except SignalingClosed as closed:
+            raise self._failure("unreachable", str(closed)) from None
+        finally:
+            self._join_deadline = None
+        self.state = ClientState.ACTIVE
+        self._tasks.append(asyncio.create_task(self._every_second()))
+        if self._media is not None:
+            # A frame may overtake the data channels; a join ends with the frame,
+            # but inputs are of use only afterwards.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CHANNEL_WAIT_S):
+                    await self._media.input_open.wait()
+
+    async def wait_ended(self) -> str:
+        """Until the session ends by itself; why. Cancel it, or ``disconnect``, to stop."""
+        if self._ended is None:
+            raise ClientError("not connected")
+        return await asyncio.shield(self._ended)
+
+    async def disconnect(self) -> None:
+        """Leave, releasing the worker at once; bounded, and harmless when repeated."""
+        if self._released:
+            return
+        self._released = True
+        self._end("")
+        if self._socket is not None:
+            with contextlib.suppress(SignalingClosed, TimeoutError):
+                async with asyncio.timeout(GOODBYE_S):
+                    await self._socket.send(messages.Bye())
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        self._finish()
+        if self._media is not None:
+            await self._media.close()
+        if self._tier is not None:
+            await self._tier.close()
+        if self._socket is not None:
+            await self._socket.close()
+        if self._own_pool and self._pool is not None:
+            self._pool.close()
+        if self._own_http and self._http is not None:
+            await self._http.close()
+
+    def _end(self, reason: str) -> None:
+        """The session is over; only the first reason counts."""
+        if self.state is ClientState.ENDED:
+            return
+        was_active = self.state is ClientState.ACTIVE
+        self.state = ClientState.ENDED
+        if self._first_frame is not None and not self._first_frame.done():
+            self._first_frame.set_exception(self._failure(reason or "closed", "session ended"))
+            self._first_frame.exception()
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(reason)
+        if was_active:
+            self._callbacks.on_disconnected(reason)
+
+    def _failure(self, code: str, text: str) -> JoinFailed:
+        return JoinFailed(code, text, self.timeline.open_phase)
+
+    def _fail_join(self, code: str, text: str) -> None:
+        if self._first_frame is not None and not self._first_frame.done():
+            self._first_frame.set_exception(self._failure(code, text))
+
+    @property
+    def _joining(self) -> bool:
+        return self._first_frame is not None and not self._first_frame.done()
+
+    # --- signaling ------------------------------------------------------------------
+
+    async def _open(self) -> SignalingSocket:
+        assert self._http is not None
+        user_id, project_id, token = self._identity
+        return await SignalingSocket.open(self._http, self.config.url, user_id, project_id, token)
+
+    async def _read(self) -> None:
+        while self.state is not ClientState.ENDED:
+            assert self._socket is not None
+            try:
+                await self._handle(await self._socket.receive())
+            except SignalingClosed as closed:
+                if not await self._recover(closed):
+                    return
+            except BadDescription as error:
+                self._fail_join("bad_answer", str(error))
+                self._callbacks.on_error("bad_answer", str(error))
+
+    async def _recover(self, closed: SignalingClosed) -> bool:
+        """Come back on the same session; media went on meanwhile."""
+        if self._joining:
+            self._fail_join("closed", str(closed))
+            return False
+        if closed.final or not self._resume_token:
+            self._end(f"closed_{closed.code}")
+            return False
+        self._callbacks.on_error("closed", str(closed))
+        socket = await reconnect(
+            self._open,
+            messages.Resume(resume_token=self._resume_token),
+            window_s=self.config.resume_window_s,
+        )
+        if socket is None:
+            self._end("signaling_lost")
+            return False
+        self._socket = socket
+        return True
+
+    async def _handle(self, message: messages.ToClient) -> None:
+        now = time.monotonic()
+        if isinstance(message, messages.Queued):
+            self.timeline.mark("allocate", now)
+            if self.queued_s is None:
+                self.queued_s = now
+                self.state = ClientState.QUEUED
+                self._extend(self.config.patience_s)
+                self._callbacks.on_queued()
+        elif isinstance(message, messages.SessionCreated):
+            await self._created(message, now)
+        elif isinstance(message, messages.SessionResumed):
+            self._resume_token = message.resume_token
+        elif isinstance(message, messages.Answer):
+            if message.negotiation == self._negotiation and self._media is not None:
+                await self._media.answer(message.sdp)
+                self.timeline.mark("sdp", time.monotonic())
+        elif isinstance(message, messages.IceCandidate):
+            if message.negotiation == self._negotiation and self._media is not None:
+                await self._media.candidate(message.candidate)
+        elif isinstance(message, messages.WorkerReplaced):
+            self._negotiation = message.negotiation
+            self.worker_id = message.worker_id
+            self._callbacks.on_worker_replaced()
+            await self._offer()
+        elif isinstance(message, messages.SessionEnded):
+            self._fail_join("session_ended", message.reason)
+            self._end(message.reason or "session_ended")
+        elif isinstance(message, messages.Error):
+            if message.code not in _HARMLESS:
+                self._fail_join(message.code, message.error)
+            self._callbacks.on_error(message.code, message.error)
+            if message.code is ErrorCode.RESUME_REFUSED:
+                self._end(message.code)
+
+    async def _created(self, message: messages.SessionCreated, now: float) -> None:
+        self.timeline.mark("allocate", now)
+        self.timeline.mark("queue", now)
+        self.created_s = self.created_s or now
+        self.session_id = message.session_id
+        self.worker_id = message.worker_id
+        self._resume_token = message.resume_token
+        if self._joining:
+            self.state = ClientState.NEGOTIATING
+            self._extend(self.config.join_timeout_s)
+        if self._media is None:
+            servers = (*self.config.ice.servers, *message.ice_servers)
+            await self._offer(dataclasses.replace(self.config.ice, servers=servers))
+
+    def _extend(self, seconds: float | None) -> None:
+        """Move the join's deadline so far from now."""
+        if self._join_deadline is not None and not self._join_deadline.expired():
+            loop = asyncio.get_running_loop()
+            when = None if seconds is None else loop.time() + seconds
+            self._join_deadline.reschedule(when)
+
+    async def _offer(self, ice: IceSettings | None = None) -> None:
+        """Begin a negotiation; the media of the one before is closed."""
+        if self._media is not None:
+            before, self._media = self._media, None
+            self.meter.new_stream(time.monotonic())
+            await before.close()
+        negotiation = self._negotiation
+        self._media = media = Media(
+            ice or self.config.ice,
+            self.config.codec,
+            MediaCallbacks(
+                on_frame=lambda frame: self._frame(negotiation, frame),
+                on_message=self._channel_message,
+                on_state=lambda state: self._media_state(negotiation, state),
+                on_edit_channel=self._resend_edits,
+            ),
+            connect_deadline_s=NO_DEADLINE_S,
+            path=self.config.path,
+            seed=self.config.seed,
+        )
+        sdp = await media.offer()
+        assert self._socket is not None
+        await self._socket.send(
+            messages.Offer(sdp=sdp, negotiation=negotiation, stream=self.config.stream)
+        )
+
+    # --- media ------------------------------------------------------------------------
+
+    def _media_state(self, negotiation: int, state: str) -> None:
+        if negotiation != self._negotiation:
+            return
+        now = time.monotonic()
+        if state == "ice":
+            self.timeline.mark("ice", now)
+        elif state == "connected":
+            self.timeline.mark("dtls", now)
+        elif self._joining:
+            self._fail_join("media_failed", "the media connection failed")
+
+    def _frame(self, negotiation: int, frame: ReceivedFrame) -> None:
+        if negotiation != self._negotiation or self.state is ClientState.ENDED:
+            return
+        if self._media is not None and self._media.receiver.first_packet_s is not None:
+            self.timeline.mark("first_packet", self._media.receiver.first_packet_s)
+        if self._tier is not None:
+            self._tier.frame(frame)
+
+    def frame_received(self, frame: ReceivedFrame, marker: FrameMarker | None) -> None:
+        """Called by the tier."""
+        self._last_frame_s = frame.delivered_s
+        self.meter.received(marker.frame_id if marker else None, frame.delivered_s)
+        self._callbacks.on_frame(frame, marker)
+
+    def frame_shown(self, marker: FrameMarker | None, at_s: float, decoded: bool) -> None:
+        """Called by the tier."""
+        if marker is not None:
+            capture_s = marker.capture_time_us / 1e6
+            self.meter.shown(marker.frame_id, capture_s, at_s, decoded=decoded)
+        if self._first_frame is not None and not self._first_frame.done():
+            self.timeline.mark("first_frame", at_s)
+            self._first_frame.set_result(None)
+
+    def keyframe_needed(self) -> None:
+        """Called by the tier."""
+        if self._media is not None:
+            self._media.receiver.request_keyframe()
+
+    # --- data channels ------------------------------------------------------------------
+
+    def _channel_message(self, text: str) -> None:
+        try:
+            message = codec.to_client_channel.decode(text)
+        except ProtocolError as error:
+            logger.info("client.channel_message_skipped code=%s", error.code)
+            return
+        if isinstance(message, channels.InputAck):
+            self.meter.ack(message.frame_id, message.seqs, time.monotonic())
+        elif isinstance(message, channels.EditAck):
+            self._edit_acknowledged(message.edit_id)
+        self._callbacks.on_message(message)
+
+    # --- measuring ------------------------------------------------------------------------
+
+    async def _every_second(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            due += 1.0
+            if self._media is not None:
+                self._rtt_s = await self._media.link.probe()
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            now = time.monotonic()
+            self._report(self.meter.second(now, self._counters(), self._rtt_s))
+            if now - self._last_frame_s > self.config.media_timeout_s:
+                self._end("media_lost")
+                return
+
+    def _finish(self) -> None:
+        self._report(self.meter.finish(time.monotonic(), self._counters(), self._rtt_s))
+
+    def _report(self, second: Second | None) -> None:
+        if second is None:
+            return
+        counters = self._counters()
+        self.stats = Stats(
+            fps=second.fps,
+            rtt=1000 * second.rtt_s,
+            packets_lost=counters.packets_lost,
+            bytes_received=counters.bytes_received,
+            jitter=second.added.jitter_s,
+            bitrate=second.bitrate_bps / 1e6,
+        )
+        self._callbacks.on_second(second, self.meter.take_inputs())
+        self._callbacks.on_stats(self.stats)
+
+    def _counters(self) -> Counters:
+        if self._media is None:
+            return Counters()
+        counters = self._media.receiver.counters
+        return Counters(
+            packets_received=counters.packets_received,
+            packets_lost=counters.packets_lost,
+            bytes_received=counters.bytes_received,
+            nack_count=counters.nack_count,
+            pli_count=counters.pli_count,
+            keyframes=counters.keyframes,
+            jitter_s=counters.jitter_s if counters.packets_received else math.nan,
+        )
