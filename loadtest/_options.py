@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from loadtest._exit import Refusal
+from loadtest._refusal import Refusal
 from scenarios import schedule
 from scenarios.errors import ScenarioError
 from scenarios.load import ClosedLoad, OpenLoad

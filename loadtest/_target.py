@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import http.client
 import math
 import socket
 import ssl
+import time
+import urllib.request
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from loadtest._exit import Refusal
+import msgspec
+
+from loadtest._refusal import Refusal
 from scenarios.load import ClosedLoad
 from scenarios.model import Scenario
 from scenarios.pool import Pool
+from system.protocol import tokens
+from system.protocol.messages import WorkerView
+from system.stack import EmbeddedStack
 from system.stack.config import PoolConfig, StackConfig, StreamConfig
 
 PREFLIGHT_S: Final = 5.0
 """How long a host may take to accept a connection before the test is given up."""
 
 WORKERS_READY_S: Final = 60.0
+WORKERS_S: Final = 2.0
+"""Deadline of the orchestrator's list of workers."""
 SLOTS: Final = 4
 """Sessions per worker where no scenario says so."""
 
@@ -91,16 +101,20 @@ def _boot(pool: Pool) -> Mapping[str, Any] | None:
     return pool.boot.model_dump(exclude_none=True) if pool.boot.mean > 0 else None
 
 
-def viewers_scenario(users: int, spawn_rate: float, run_time_s: float, seed: int) -> str:
-    """A scenario's text for a run that was given none: so many viewers on enough workers."""
-    ramp_s = max(users - 1, 0) / spawn_rate
+def viewers_scenario(users: int, spawn_rate: float, run_time_s: float, *, embedded: bool) -> str:
+    """A scenario's text for a run that was given none: so many viewers on enough workers.
+
+    The embedded stack gets a picture that two cores can encode for some viewers.
+    """
+    users = max(users, 1)
+    ramp_s = (users - 1) / spawn_rate
     workers = math.ceil(users / SLOTS)
+    stream = "stream: {resolution: 640x360, bitrate: 1.2Mbps}\n" if embedded else ""
     return f"""\
 version: 1
 name: viewers
 description: concurrent viewers, without a scenario file
-seed: {seed}
-load:
+{stream}load:
   model: closed
   users: {users}
   ramp: {ramp_s:.3f}s
@@ -110,6 +124,27 @@ pool:
   slots_per_worker: {SLOTS}
   policy: {{kind: fixed, size: {workers}}}
 """
+
+
+def renderer_and_encoder(stack: EmbeddedStack) -> tuple[str, str]:
+    """What the workers render and encode with, as the orchestrator lists them."""
+    keys = tokens.Keys.from_secret(stack.secret)
+    token = tokens.sign(
+        keys, tokens.Audience.SERVICE, "loadtest", now_s=time.time(), ttl_s=tokens.SERVICE_TTL_S
+    )
+    request = urllib.request.Request(
+        f"{stack.orchestrator_url}/workers", headers={"Authorization": f"Bearer {token}"}
+    )
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+            request, timeout=WORKERS_S
+        ) as response:
+            workers = msgspec.json.decode(response.read(), type=list[WorkerView])
+    except (OSError, http.client.HTTPException, msgspec.MsgspecError):
+        return "unknown", "unknown"
+    renderers = sorted({worker.renderer for worker in workers if worker.renderer})
+    encoders = sorted({worker.encoder for worker in workers if worker.encoder})
+    return ", ".join(renderers) or "unknown", ", ".join(encoders) or "unknown"
 
 
 def closed_users(scenario: Scenario, users: int) -> Scenario:

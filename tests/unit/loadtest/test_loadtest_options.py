@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from loadtest import _options
-from loadtest._exit import Refusal
+from loadtest._refusal import Refusal
 
 OPEN = """\
 version: 1

@@ -1,0 +1,348 @@
+"""Owns a run from start to verdict, in the process that has no master above it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import gevent
+from gevent.lock import RLock
+
+from loadtest import _target, _verdict
+from loadtest._meter import ProcessMeter, system_row
+from loadtest._options import Settings, host_url
+from loadtest._order import Order, machine_id
+from loadtest._refusal import Refusal, tell
+from loadtest._swarms import Swarms
+from reports import rundir
+from reports.errors import RunDirError
+from reports.rundir import RunWriter
+from reports.verdict import Exit, worst
+from scenarios import schedule
+from scenarios.errors import ScenarioError
+from scenarios.loader import loads
+from scenarios.model import Scenario
+from system.client.errors import HelperGone
+from system.protocol.records import SystemRow
+from system.stack import EmbeddedStack
+from system.stack.errors import BadConfig, StackError
+
+logger = logging.getLogger(__name__)
+
+LEAD_S: Final = 0.5
+"""From the order to second 0 of an open load, so that every process is there in time."""
+FOR_EVER_S: Final = 24 * 3600.0
+EARLY_S: Final = 2.0
+"""A closed run's clock is Locust's, which starts a little before ours."""
+
+
+@dataclass(eq=False)
+class _Run:
+    """A run that has begun."""
+
+    writer: RunWriter
+    scenario: Scenario
+    epoch: float
+    start_at: float
+    planned_s: float | None
+    users: int
+    rate: float
+    drained: bool = False
+    finished: bool = False
+    rows: list[SystemRow] = field(default_factory=list)
+    greenlets: list[gevent.Greenlet] = field(default_factory=list)
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self.start_at
+
+
+class Controller:
+    """Makes the run directory, owns the embedded stack, gives orders, judges.
+
+    ``codes`` collects what this process's exit code is made of. Errors that a
+    user can read are printed as one line; no traceback reaches the terminal.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        swarms: Swarms,
+        *,
+        distributed: bool,
+        quit_run: Callable[[], None],
+        users_now: Callable[[], int],
+    ) -> None:
+        self.settings = settings
+        self.codes: list[Exit] = []
+        self.gated = False
+        self.block = ""
+        """The verdict of the last run as text."""
+        self._swarms = swarms
+        self._distributed = distributed
+        self._quit_run = quit_run
+        self._users_now = users_now
+        self._stack: EmbeddedStack | None = None
+        self._run: _Run | None = None
+        self._runs = 0
+        self._lock = RLock()
+
+    # --- before a run --------------------------------------------------------------
+
+    def prepare(self, users: int, rate: float) -> None:
+        """Start what a headless run needs before Locust's clock runs.
+
+        Raises:
+            Refusal, StackError, HelperGone: it cannot start; one line says why.
+        """
+        if self.settings.host is None:
+            self._start_stack(loads(self._scenario_text(users, rate, FOR_EVER_S)))
+        if not self._distributed:
+            self._swarms.prepare()
+
+    def _scenario_text(self, users: int, rate: float, run_time_s: float) -> str:
+        if self.settings.scenario_text is not None:
+            return self.settings.scenario_text
+        embedded = self.settings.host is None
+        return _target.viewers_scenario(users, rate, run_time_s, embedded=embedded)
+
+    def _start_stack(self, scenario: Scenario) -> EmbeddedStack:
+        if self._stack is None:
+            try:
+                stack = EmbeddedStack(_target.stack_config(scenario))
+            except BadConfig as error:
+                raise Refusal(str(error)) from None
+            logger.info("stack.starting")
+            stack.start()
+            logger.info("stack.ready after %.1f s", stack.ready_s)
+            self._stack = stack
+        return self._stack
+
+    # --- a run ---------------------------------------------------------------------
+
+    def begin(self, host: str | None, users: int, rate: float, run_time_s: float | None) -> None:
+        """Begin a run; every failure is told, counted, and ends the test."""
+        with self._told(), self._lock:
+            self._begin(host, users, rate, run_time_s)
+
+    def _begin(self, host: str | None, users: int, rate: float, run_time_s: float | None) -> None:
+        settings = self.settings
+        text = self._scenario_text(users, rate, run_time_s or FOR_EVER_S)
+        scenario = loads(text, "scenario")
+        url, secret = self._target(host, scenario)
+        writer = self._new_run_dir(scenario, text, url if secret is None else "embedded")
+        self._swarms.prepare()
+        lead_s = LEAD_S * (2 if self._distributed else 1) if settings.is_open else 0.0
+        epoch = time.time() + lead_s
+        planned_s = schedule.duration_s(scenario) if settings.scenario else None
+        if planned_s is not None and run_time_s is not None:
+            planned_s = min(planned_s, run_time_s)
+        run = _Run(
+            writer=writer,
+            scenario=scenario,
+            epoch=epoch,
+            start_at=time.monotonic() + lead_s,
+            planned_s=planned_s,
+            users=users,
+            rate=rate,
+        )
+        self._run = run
+        self.gated = bool(scenario.gates)
+        self._swarms.begin(
+            Order(
+                run_dir=str(writer.path.resolve()),
+                machine=machine_id(),
+                epoch=epoch,
+                scenario_text=text,
+                url=url,
+                users=max(users, 1),
+                joins_per_s=settings.joins_per_s,
+                token_file=None if settings.token_file is None else str(settings.token_file),
+                secret=secret,
+            )
+        )
+        if self._distributed:
+            meter = ProcessMeter(
+                "locust-master", start_at=run.start_at, sessions=lambda: 0, emit=run.rows.append
+            )
+            run.greenlets.append(gevent.spawn(meter.run))
+        if self._stack is not None:
+            run.greenlets.append(gevent.spawn(self._look_after, self._stack, run))
+
+    def _target(self, host: str | None, scenario: Scenario) -> tuple[str, str | None]:
+        """Address and secret of what is loaded; a secret means that it is ours."""
+        if not host:
+            stack = self._start_stack(scenario)
+            return stack.url, stack.secret
+        if host == self.settings.host:
+            return host, None
+        url = host_url(host, allowed=False)
+        if url != self.settings.host:
+            _target.preflight(url)
+        return url, None
+
+    def _new_run_dir(self, scenario: Scenario, text: str, target: str) -> RunWriter:
+        self._runs += 1
+        given = self.settings.run_dir
+        if given is None:
+            path = rundir.new_run_dir(rundir.run_id(scenario.name))
+        else:
+            name = given.name if self._runs == 1 else f"{given.name}-{self._runs}"
+            path = rundir.new_run_dir(name, given.parent)
+        writer = RunWriter(path, text, target=target, argv=sys.argv)
+        if target == "embedded" and self._stack is not None:
+            renderer, encoder = _target.renderer_and_encoder(self._stack)
+            writer.update(renderer=renderer, encoder=encoder)
+        return writer
+
+    def _look_after(self, stack: EmbeddedStack, run: _Run) -> None:
+        """Each second: is the stack alive, what does it use, what are its pools."""
+        while True:
+            began = time.monotonic()
+            try:
+                stack.check()
+            except StackError as error:
+                self.fail(Exit.INTERNAL, f"the embedded stack broke: {error}")
+                return
+            t_s = run.elapsed_s
+            snapshot = stack.pool_snapshot()
+            for use in snapshot.processes:
+                row = system_row(use.node, use.role, t_s, cpu=use.cpu, rss_bytes=use.rss_bytes)
+                run.rows.append(row)
+            pool = snapshot.pool
+            if pool is not None:
+                row = system_row("pool-default", "pool", t_s)
+                row["ready"], row["booting"] = pool.ready, pool.booting
+                row["busy"], row["stopped"] = pool.busy, pool.stopped
+                run.rows.append(row)
+            gevent.sleep(max(1.0 - (time.monotonic() - began), 0.05))
+
+    @property
+    def over(self) -> bool:
+        """Whether the schedule of the present run is over, or nothing can come of it."""
+        run = self._run
+        if run is None:
+            return Exit.USAGE in self.codes or Exit.INTERNAL in self.codes
+        return run.drained or run.elapsed_s >= schedule.duration_s(run.scenario)
+
+    def fail(self, code: Exit, text: str) -> None:
+        """Tell what went wrong, count it, and end the test."""
+        self.codes.append(code)
+        tell(text)
+        self._quit_run()
+
+    # --- after a run -----------------------------------------------------------------
+
+    def drain(self) -> None:
+        """End all sessions and gather their rows; for Locust's ``test_stopping``."""
+        with self._lock:
+            run = self._run
+            if run is None or run.drained:
+                return
+            run.drained = True
+            with self._told():
+                elapsed_s = run.elapsed_s
+                gevent.killall(run.greenlets)
+                for problem in self._swarms.drain(run.writer.parts):
+                    run.writer.add_problem(problem)
+                early = _early(run.planned_s, elapsed_s, is_open=self.settings.is_open)
+                if early:
+                    run.writer.add_problem(early)
+                if self.settings.scenario is None:
+                    self._rewrite_scenario(run, elapsed_s)
+
+    def _rewrite_scenario(self, run: _Run, elapsed_s: float) -> None:
+        """A run without a scenario gets the one that it turned out to be."""
+        users = max(run.users, self._users_now(), 1)
+        text = self._scenario_text(users, run.rate, max(math.ceil(elapsed_s), 1))
+        (run.writer.path / "scenario.yaml").write_text(text, encoding="utf-8")
+        run.writer.update(scenario_sha256=hashlib.sha256(text.encode()).hexdigest())
+
+    def finish(self) -> None:
+        """Build the report and take its verdict; for Locust's ``test_stop``."""
+        with self._lock:
+            run = self._run
+            if run is None or run.finished:
+                return
+            self.drain()
+            run.finished = True
+            self._run = None
+            self.stop_stack()
+            with self._told():
+                run.writer.write_rows("system", "controller", run.rows)
+                run.writer.finish()
+                assessment = _verdict.judge(run.writer.path)
+                self.codes.append(Exit(assessment.verdict.code))
+                self.block = _verdict.block(assessment, run.writer.path)
+
+    def stop_stack(self) -> None:
+        """End the embedded stack, where there is one."""
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            stack.stop()
+
+    def close(self) -> None:
+        """Release everything; safe to call at any time, and twice."""
+        self.stop_stack()
+        self._swarms.close()
+
+    def exit_code(self, *, errors: bool, crashed: bool) -> Exit | None:
+        """This process's exit code; None leaves it to Locust.
+
+        ``errors``: something failed in Locust's table. Gates judge that; without
+        one, Locust's own rule stands. ``crashed``: a greenlet of ours raised.
+        """
+        codes = [*self.codes, Exit.INTERNAL] if crashed else self.codes
+        code = worst(codes)
+        if code is Exit.PASS and (not codes or (errors and not self.gated)):
+            return None
+        return code
+
+    def _told(self) -> _Told:
+        return _Told(self)
+
+
+class _Told(suppress):
+    """Turns what can go wrong into one line and an exit code."""
+
+    _CODES: Final = (
+        (Refusal, Exit.USAGE),
+        (ScenarioError, Exit.USAGE),
+        (RunDirError, Exit.USAGE),
+        (StackError, Exit.INTERNAL),
+        (HelperGone, Exit.INTERNAL),
+    )
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__(Exception)
+        self._controller = controller
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        for known, code in self._CODES:
+            if isinstance(error, known):
+                self._controller.fail(code, str(error))
+                return True
+        logger.debug("run.failed", exc_info=error)
+        self._controller.fail(
+            Exit.INTERNAL, f"{type(error).__name__}: {error} (-L DEBUG shows where)"
+        )
+        return True
+
+
+def _early(planned_s: float | None, elapsed_s: float, *, is_open: bool) -> str:
+    """Why a run that ended too soon cannot be trusted, or nothing."""
+    if planned_s is None:
+        return ""
+    slack_s = 0.0 if is_open else max(EARLY_S, planned_s / 10)
+    if elapsed_s >= planned_s - slack_s:
+        return ""
+    return f"stopped after {max(elapsed_s, 0.0):.0f} s of {planned_s:.0f} s"
