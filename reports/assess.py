@@ -42,7 +42,7 @@ def assess(run: RunReader) -> Assessment:
         if summary is not None:
             stats[name] = summary
     results = gates.evaluate(run.scenario.gates, samples, spans, run.info)
-    checks = validity.judge(run, samples)
+    checks = validity.judge(run, samples, results)
     verdict = decide(
         [(result.gate.id, result.verdict) for result in results],
         [check.reason for check in checks if not check.ok],

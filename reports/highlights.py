@@ -58,11 +58,11 @@ class Session:
 def key_figures(assessment: Assessment) -> list[Figure]:
     """Build the five figures at the top of a report."""
     return [
-        _pair(assessment, "session.join_time", "Join time", "joins"),
-        _pair(assessment, "input.to_frame", "Input to frame", "inputs"),
-        _single(assessment, "video.fps", "Frame rate", "p50", "p05", "viewer seconds"),
-        _single(assessment, "video.bitrate", "Bitrate", "mean", "p95", "viewer seconds"),
-        _single(assessment, "video.freeze_ratio", "Frozen time", "mean", "max", "sessions"),
+        _pair(assessment, "session.join_time", "Join time, median", "joins"),
+        _pair(assessment, "input.to_frame", "Input to frame, median", "inputs"),
+        _single(assessment, "video.fps", "Frame rate, median", "p50", "p05", "viewer seconds"),
+        _single(assessment, "video.bitrate", "Bitrate, mean", "mean", "p95", "viewer seconds"),
+        _single(assessment, "video.freeze_ratio", "Frozen time, mean", "mean", "max", "sessions"),
     ]
 
 

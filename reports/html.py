@@ -107,7 +107,8 @@ def _gate(result: GateResult) -> dict[str, Any]:
     told = plain and math.isfinite(result.value or 0.0)
     return {
         "id": gate.id,
-        "what": f"{gate.stat} of {METRICS[gate.metric].text} ({gate.metric})",
+        "what": f"{METRICS[gate.metric].text}, {gate.stat}",
+        "metric": gate.metric,
         "during": gate.during,
         "value": highlights.NONE if result.value is None else render(result.value, gate.unit),
         "op": "≤" if gate.op == "<=" else "≥",

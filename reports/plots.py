@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from reports import svg
 from reports.assess import Assessment
@@ -57,7 +58,7 @@ def timeline(assessment: Assessment) -> Plot | None:
         draw(axis, assessment)
         axis.set_title(title)
         axis.set_ylim(bottom=0)
-        axis.locator_params(axis="y", nbins=4)
+        axis.yaxis.set_major_locator(MaxNLocator(4, integer=draw in (_viewers, _workers)))
         handles, _ = axis.get_legend_handles_labels()
         if handles:
             axis.legend(loc="lower right", bbox_to_anchor=(1.0, 0.96), ncols=5, borderpad=0.2)
@@ -72,14 +73,14 @@ def timeline(assessment: Assessment) -> Plot | None:
 
 
 def joins(assessment: Assessment) -> Plot | None:
-    """Phases of the join, for the median and for each session (the slowest, if many)."""
+    """Phases of the join, on average and for each session (the slowest, if many)."""
     phases = join_phases(assessment)
     if phases.empty:
         return None
     order = phases.sum(axis=1).sort_values(ascending=False).index[:SESSIONS_MAX]
     shown = phases.loc[order].sort_index()
-    labels = ["median", *(str(name) for name in shown.index)]
-    table = np.vstack([phases.median().to_numpy(), shown.to_numpy()]) * 1e3
+    labels = ["mean", *(str(name) for name in shown.index)]
+    table = np.vstack([phases.mean().to_numpy(), shown.to_numpy()]) * 1e3
     figure = Figure(figsize=(WIDTH_IN, 1.0 + 0.19 * len(labels)), layout="constrained")
     axis = figure.subplots()
     places = -np.arange(len(labels), dtype=np.float64)
@@ -106,7 +107,7 @@ def joins(assessment: Assessment) -> Plot | None:
     slowest = "" if len(phases) <= SESSIONS_MAX else f" (the {SESSIONS_MAX} slowest)"
     alt = (
         f"Join times of {len(shown)} sessions{slowest} as stacked phases; "
-        f"the median takes {render(left[0] / 1e3, 's')}."
+        f"the mean is {render(left[0] / 1e3, 's')}."
     )
     return svg.plot(figure, "joins", "Joins by phase", alt)
 
@@ -129,7 +130,6 @@ def spread(assessment: Assessment) -> Plot | None:
     for axis, (name, title) in zip(axes, panels, strict=True):
         stats = assessment.stats[name]
         samples = assessment.samples[name].during(assessment.spans)
-        _ecdf(axis, samples)
         limits = {
             gate.limit: f"gate {gate.stat} {render(gate.limit, 's')}"
             for gate in assessment.run.scenario.gates
@@ -137,6 +137,7 @@ def spread(assessment: Assessment) -> Plot | None:
         }
         finite = samples.values[np.isfinite(samples.values)] * 1e3
         right = max([float(finite.max(initial=1.0)), *(limit * 1e3 for limit in limits)]) * 1.06
+        _ecdf(axis, samples, right)
         for limit, text in limits.items():
             axis.axvline(limit * 1e3, color=LIMIT, linestyle="--", linewidth=1.1, label=text)
         for stat, colour in (("p50", SERIES[1]), ("p95", SERIES[3])):
@@ -149,7 +150,7 @@ def spread(assessment: Assessment) -> Plot | None:
         axis.set_xlabel("milliseconds", **_AXIS)
         axis.set_xlim(0, right)
         axis.set_ylim(0, 101)
-        axis.legend(loc="lower right")
+        axis.legend(loc="lower right", bbox_to_anchor=(0.92, 0.02))
         told.append(f"{title}: median {render(stats.values['p50'], 's')}, "
                     f"p95 {render(stats.values['p95'], 's')}")  # fmt: skip
     axes[0].set_ylabel("% at or below", **_AXIS)
@@ -194,7 +195,8 @@ def _viewers(axis: Axes, assessment: Assessment) -> None:
         .nunique()
         .reindex(range(last + 2), fill_value=0)
     )
-    t_s, active = _thin(np.arange(last + 2, dtype=np.float64), counts.to_numpy(dtype=np.float64))
+    active = np.asarray(counts, dtype=np.float64)
+    t_s, active = _thin(np.arange(last + 2, dtype=np.float64), active)
     axis.fill_between(t_s, active, step="post", color=SERIES[0], alpha=0.22, linewidth=0)
     axis.step(t_s, active, where="post", color=SERIES[0], label="in session")
     for name, text, marker in (
@@ -278,12 +280,12 @@ def _stage_names(axis: Axes, assessment: Assessment) -> None:
                       style="normal" if span.measured else "italic")  # fmt: skip
 
 
-def _ecdf(axis: Axes, samples: Samples) -> None:
+def _ecdf(axis: Axes, samples: Samples, right: float) -> None:
     values = np.sort(samples.values)
     share = 100.0 * np.arange(1, len(values) + 1) / len(values)
     finite = np.isfinite(values)
     x, y = _thin(values[finite] * 1e3, share[finite])
-    x, y = np.concatenate([[0.0, x[0]], x]), np.concatenate([[0.0, 0.0], y])
+    x, y = np.concatenate([[0.0, x[0]], x, [right]]), np.concatenate([[0.0, 0.0], y, y[-1:]])
     axis.fill_between(x, y, step="post", color=SERIES[0], alpha=0.12, linewidth=0)
     axis.step(x, y, where="post", color=SERIES[0])
     missing = 100.0 - float(y[-1])

@@ -15,12 +15,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
+from reports.gates import GateResult
 from reports.measure import Samples, stage_codes
 from reports.rundir import RunReader
+from reports.verdict import GateVerdict
 from scenarios import schedule
 from scenarios.load import OpenLoad
-from scenarios.model import Scenario
 from scenarios.quantities import render
 
 CPU_MAX = 0.85
@@ -53,7 +55,7 @@ class Check:
         return render(self.limit, self.unit)
 
 
-def judge(run: RunReader, samples: dict[str, Samples]) -> list[Check]:
+def judge(run: RunReader, samples: dict[str, Samples], gates: Sequence[GateResult]) -> list[Check]:
     """Judge a run; an empty list for a simulated one, which has no generator."""
     if run.info.kind == "simulated":
         return []
@@ -72,9 +74,8 @@ def judge(run: RunReader, samples: dict[str, Samples]) -> list[Check]:
     seconds = (during["t_us"] // 1_000_000).rename("second")
     used = during.groupby([seconds, "node"])["cpu"].mean().groupby(level=0).sum()
     cpu = float(np.quantile(used.to_numpy(dtype=np.float64), 0.95)) / cores
-    lag_limit = lag_limit_s(run.scenario)
-    lag = during.dropna(subset=["loop_lag_s"]).groupby("node")["loop_lag_s"].median()
-    lag_s = float(lag.max()) if len(lag) else None
+    lag_s = _lag_s(during)
+    lag_limit = lag_limit_s(gates, lag_s or 0.0)
     drops = float(rows["udp_drops"].fillna(0).sum())
     late = _late_ratio(run, samples, spans)
     return [
@@ -102,11 +103,36 @@ def judge(run: RunReader, samples: dict[str, Samples]) -> list[Check]:
     ]  # fmt: skip
 
 
-def lag_limit_s(scenario: Scenario) -> float:
-    """A tenth of the tightest latency gate, 20 ms without one."""
-    limits = [gate.limit for gate in scenario.gates if gate.unit == "s" and gate.op == "<="]
-    tight = [limit * LAG_SHARE_OF_GATE for limit in limits if limit > 0]
-    return min(tight, default=LAG_MAX_S)
+def lag_limit_s(gates: Sequence[GateResult], lag_s: float) -> float:
+    """A tenth of the tightest latency gate, 20 ms without one.
+
+    A gate that failed by more than the lag is left out: no lag explains it, and
+    a limit that nothing can meet is to fail the run, not to invalidate it.
+    """
+    limits = [
+        result.gate.limit * LAG_SHARE_OF_GATE
+        for result in gates
+        if result.gate.unit == "s"
+        and result.gate.op == "<="
+        and result.gate.limit > 0
+        and not _failed_anyway(result, lag_s)
+    ]
+    return min(limits, default=LAG_MAX_S)
+
+
+def _failed_anyway(result: GateResult, lag_s: float) -> bool:
+    if result.verdict is not GateVerdict.FAIL or result.value is None:
+        return False
+    return result.value - lag_s > result.gate.limit
+
+
+def _lag_s(rows: pd.DataFrame) -> float | None:
+    """The worst process's lag; None where a helper did not say. Locust has no asyncio loop."""
+    lags = rows.groupby(["role", "node"])["loop_lag_s"].median()
+    helpers = lags[lags.index.get_level_values("role") == "helper"]
+    if lags.isna().all() or helpers.isna().any():
+        return None
+    return float(lags.max())
 
 
 def _late_ratio(
