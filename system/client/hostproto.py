@@ -42,7 +42,7 @@ class InputMix(msgspec.Struct, frozen=True):
     """Inputs of a viewer per second, and weights per type."""
 
     rate: float
-    mix: dict[str, float] = {"camera:orbit": 1.0}
+    mix: dict[str, float] = msgspec.field(default_factory=lambda: {"camera:orbit": 1.0})
     process: Literal["ticks", "poisson"] = "ticks"
 
 
