@@ -194,10 +194,10 @@ def _reason(attrs: object) -> str:
         return ""
     if not isinstance(parsed, dict):
         return ""
-    for key in ("reason", "error", "code"):
-        if parsed.get(key):
-            return str(parsed[key])[:200]
-    return ""
+    told = next((str(parsed[key]) for key in ("code", "reason", "error") if parsed.get(key)), "")
+    if told and parsed.get("phase"):
+        told += f" in phase {parsed['phase']}"
+    return told[:200]
 
 
 def _known(value: object) -> float | None:

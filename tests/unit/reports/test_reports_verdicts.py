@@ -132,6 +132,12 @@ def test_one_slow_second_of_the_generator_does_not_decide(make_run: Maker) -> No
     assert assess(run).verdict.code is Exit.PASS
 
 
+def test_an_arrival_cut_short_by_the_end_is_no_fault_of_the_generator(make_run: Maker) -> None:
+    """The last of the fifteen arrives 1.25 s before the end."""
+    assert _assess(make_run("a", skip_sessions=(14,))).verdict.code is Exit.PASS
+    assert _assess(make_run("b", skip_sessions=(5, 14))).verdict.code is Exit.INVALID
+
+
 def test_a_silent_generator_makes_the_run_invalid(make_run: Maker) -> None:
     assessment = _assess(make_run(with_rows=False))
     assert assessment.verdict.code is Exit.INVALID
