@@ -143,7 +143,12 @@ class _Feed:
         while True:
             page = await self._store.read_log(edits_log(self._project_id), after, _PAGE)
             for index, entry in page:
-                logged = LoggedEdit(index=index, edit=msgspec.convert(entry, Edit))
+                try:
+                    edit = msgspec.convert(entry, Edit)
+                except msgspec.ValidationError:
+                    log.error("edit.undecodable", project_id=self._project_id, index=index)
+                    continue
+                logged = LoggedEdit(index=index, edit=edit)
                 entries.append(EditApplied(project_id=self._project_id, edit=logged))
             if len(page) < _PAGE:
                 return entries
