@@ -227,7 +227,7 @@ async def _close(socket: aiohttp.ClientWebSocketResponse) -> None:
 
 def _judge(close_code: int | None) -> None:
     """Raise ControlRefused where signaling said that coming back is useless."""
-    if close_code == CloseCode.POLICY or (close_code is not None and close_code in USELESS):
+    if close_code is not None and close_code in USELESS:
         known = close_code in set(CloseCode)
         name = CloseCode(close_code).name.lower() if known else "refused"
         raise ControlRefused(f"signaling closed the connection for good ({close_code} {name})")

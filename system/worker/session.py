@@ -11,10 +11,11 @@ from typing import Any, Final
 
 from system.media.renderers.base import Renderer
 from system.media.rtc.ice import IceSettings
+from system.media.rtc.sender import EncodedSender
 from system.protocol.channels import EDIT_CHANNEL, INPUT_CHANNEL, InputAck
 from system.protocol.errors import ErrorCode, ProtocolError
 from system.protocol.fields import Edit, Fence, HeldSession, StreamOptions
-from system.protocol.limits import MAX_BUFFERED_MESSAGES, MAX_CANDIDATES
+from system.protocol.limits import MAX_BUFFERED_MESSAGES
 from system.protocol.messages import (
     Answer,
     EditAcknowledged,
@@ -31,6 +32,7 @@ from system.worker.acks import FrameTicket
 from system.worker.bitrate import BitrateControl
 from system.worker.connection import Connection, Hooks
 from system.worker.inputs import InputHandler, Outlets
+from system.worker.negotiator import Negotiated, Negotiator
 from system.worker.pacing import Pacer, PacingMode
 from system.worker.pipeline import FramePipeline
 from system.worker.render_pool import RenderPool
@@ -81,14 +83,12 @@ class WorkerSession:
         rooms: Rooms,
         tally: Tally,
         heartbeat_s: Callable[[], float],
-        send: Callable[[Message], object],
+        send: Callable[[Message], bool],
     ) -> None:
         self.session_id = assigned.session_id
         self.fence: Fence = assigned.fence
         self._assigned = assigned
-        self._settings = dataclasses.replace(
-            settings, ice=dataclasses.replace(settings.ice, servers=assigned.ice_servers)
-        )
+        self._settings = settings
         self._pool = pool
         self._rooms = rooms
         self._tally = tally
@@ -98,14 +98,15 @@ class WorkerSession:
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
         self._streaming: asyncio.Task[None] | None = None
-        self._connection: Connection | None = None
-        self._early: list[IceCandidate] = []
         self._attached = True
         self._active = False
+        self._active_told = False
         self._deadline_s: float | None = time.monotonic() + settings.connect_deadline_s
         self._drag_timer: asyncio.TimerHandle | None = None
         self._inputs: InputHandler | None = None
         self._bitrate = BitrateControl(settings.bitrate_bps)
+        self._negotiator: Negotiator | None = None
+        self._retired: list[Connection] = []
 
     # --- from signaling --------------------------------------------------------
 
@@ -133,14 +134,14 @@ class WorkerSession:
 
     def held(self) -> HeldSession:
         """As heartbeats report it."""
-        heard = None if self._connection is None else self._connection.sender.last_media_at
+        heard = self._heard_s
         age_ms = None if heard is None else max(0, int((time.monotonic() - heard) * 1000))
         return HeldSession(session_id=self.session_id, fence=self.fence, media_age_ms=age_ms)
 
     def ask_again(self) -> None:
         """Signaling was away: repeat what it has not answered. A repeated edit is harmless."""
-        if self._active:
-            self._send(SessionActive(session_id=self.session_id, fence=self.fence))
+        if self._active and not self._active_told:
+            self._tell_active()
         for edit in () if self._inputs is None else self._inputs.outstanding:
             self._ask(edit)
 
@@ -156,9 +157,19 @@ class WorkerSession:
             return "internal"
 
     async def close(self) -> None:
-        """Close the peer connection; bounded by it."""
+        """Close the peer connections; each takes at most five seconds."""
         if self._connection is not None:
-            await self._connection.close()
+            self._retired.append(self._connection)
+        await asyncio.gather(*(connection.close() for connection in self._retired))
+
+    @property
+    def _connection(self) -> Connection | None:
+        return None if self._negotiator is None else self._negotiator.connection
+
+    @property
+    def _heard_s(self) -> float | None:
+        """Monotonic time of the last sign of life over the current connection."""
+        return None if self._connection is None else self._connection.sender.last_media_at
 
     async def _serve(self, renderer: Renderer) -> str:
         room = self._rooms.enter(self._assigned.project, self._log_changed)
@@ -188,10 +199,24 @@ class WorkerSession:
                 drag_waits=self._arm_drags,
             ),
         )
+        self._negotiator = Negotiator(
+            session_id=self.session_id,
+            first=self._assigned.negotiation,
+            ice=dataclasses.replace(self._settings.ice, servers=self._assigned.ice_servers),
+            connect_deadline_s=self._settings.connect_deadline_s,
+            prefer=self._settings.codecs,
+            hooks=Hooks(
+                received=self._inputs.handle,
+                closed=self._connection_closed,
+                keyframe_wanted=stream.keyframe_wanted,
+                estimated=lambda bps: self._bitrate.estimated(time.monotonic(), bps),
+            ),
+            tally=self._tally,
+        )
         try:
             async with self._pool.turn():
                 await self._pool.run(pipeline.warm, scene.still())
-            self._spawn(self._negotiate(pipeline, stream))
+            self._spawn(self._negotiate(self._negotiator, pipeline, stream))
             self._spawn(self._watch())
             return await self._over
         finally:
@@ -202,60 +227,43 @@ class WorkerSession:
             pipeline.close()
             self._rooms.leave(room, self._log_changed)
 
-    async def _negotiate(self, pipeline: FramePipeline, stream: FrameStream) -> None:
+    async def _negotiate(
+        self, negotiator: Negotiator, pipeline: FramePipeline, stream: FrameStream
+    ) -> None:
         while True:
             message = await self._inbox.get()
             try:
-                if isinstance(message, Offer):
-                    await self._offered(message, pipeline, stream)
-                else:
-                    await self._trickled(message)
+                if isinstance(message, IceCandidate):
+                    await negotiator.trickled(message)
+                elif (made := await negotiator.offered(message)) is not None:
+                    await self._answered(made, message.stream, pipeline, stream)
+                    await negotiator.catch_up()
             except ProtocolError as error:
                 self._report(error.code, str(error))
 
-    async def _offered(self, offer: Offer, pipeline: FramePipeline, stream: FrameStream) -> None:
-        current = self._connection
-        oldest = self._assigned.negotiation if current is None else current.negotiation + 1
-        if offer.negotiation < oldest:
-            _log.info("offer.stale", session=self.session_id, negotiation=offer.negotiation)
-            return
-        started = time.monotonic()
-        connection = Connection(
-            self._settings.ice,
-            negotiation=offer.negotiation,
-            connect_deadline_s=self._settings.connect_deadline_s,
-            prefer=self._settings.codecs,
-            hooks=Hooks(
-                received=self._received,
-                closed=self._connection_closed,
-                keyframe_wanted=stream.keyframe_wanted,
-                estimated=lambda bps: self._bitrate.estimated(time.monotonic(), bps),
-            ),
-            tally=self._tally,
+    async def _answered(
+        self,
+        made: Negotiated,
+        wished: StreamOptions | None,
+        pipeline: FramePipeline,
+        stream: FrameStream,
+    ) -> None:
+        """Send the answer and, once the previous connection is gone, stream to the new one."""
+        connection = made.connection
+        self._send(
+            Answer(
+                sdp=made.answer,
+                session_id=self.session_id,
+                negotiation=connection.negotiation,
+            )
         )
-        try:
-            answer = await connection.answer(offer.sdp)
-        except BaseException:
-            await connection.close()
-            raise
-        self._connection = connection
-        self._send(Answer(sdp=answer, session_id=self.session_id, negotiation=offer.negotiation))
-        _log.info(
-            "offer.answered",
-            session=self.session_id,
-            negotiation=offer.negotiation,
-            codec=connection.sender.codec,
-            seconds=round(time.monotonic() - started, 4),
-        )
-        await self._replace(current)
+        await self._replace(made.previous)
         self._deadline_s = time.monotonic() + self._settings.connect_deadline_s
-        self._configure(stream, offer.stream)
+        self._configure(stream, wished or StreamOptions())
         async with self._pool.turn():
-            await self._pool.run(pipeline.use, connection.sender.codec, self._bitrate.target_bps)
-        self._streaming = self._spawn(self._stream(connection, stream))
-        early, self._early = self._early, []
-        for message in early:
-            await self._trickled(message)
+            codec = connection.sender.codec
+            await self._pool.run(pipeline.use, codec, self._bitrate.target_bps)
+        self._streaming = self._spawn(self._stream(connection.sender, stream))
 
     async def _replace(self, previous: Connection | None) -> None:
         """Stop streaming to a connection that a newer one takes over from."""
@@ -266,35 +274,23 @@ class WorkerSession:
         if previous is not None:
             if self._inputs is not None:
                 self._inputs.finish()
-            await previous.close()
+            self._retired.append(previous)
+            self._spawn(previous.close())
 
-    def _configure(self, stream: FrameStream, options: StreamOptions | None) -> None:
-        wished = options or StreamOptions()
+    def _configure(self, stream: FrameStream, wished: StreamOptions) -> None:
         stream.block_code = wished.block_code
         stream.pacer = Pacer(wished.pacing or self._settings.pacing, self._settings.fps)
 
-    async def _trickled(self, message: IceCandidate) -> None:
-        """Candidates that come before their description wait for it; older ones are dropped."""
-        connection = self._connection
-        if connection is None or message.negotiation > connection.negotiation:
-            if len(self._early) >= MAX_CANDIDATES:
-                self._report(ErrorCode.TOO_MANY, "too many candidates before their offer")
-                return
-            self._early.append(message)
-        elif message.negotiation == connection.negotiation:
-            await connection.add_candidate(message.candidate)
-
-    async def _stream(self, connection: Connection, stream: FrameStream) -> None:
+    async def _stream(self, sender: EncodedSender, stream: FrameStream) -> None:
         """Frames for one connection, from when it is up; the watch bounds the wait."""
-        await connection.sender.wait_ready()
-        await stream.run(connection.sender)
+        await sender.wait_ready()
+        await stream.run(sender)
 
     async def _watch(self) -> None:
         """End the session when it has not connected in time, or has fallen silent."""
         while True:
             await asyncio.sleep(TICK_S)
-            heard = None if self._connection is None else self._connection.sender.last_media_at
-            life = Life(attached=self._attached, heard_s=heard, deadline_s=self._deadline_s)
+            life = Life(self._attached, self._heard_s, self._deadline_s)
             reason = verdict(life, time.monotonic(), self._heartbeat_s())
             if reason is not None:
                 self.end(reason)
@@ -305,13 +301,13 @@ class WorkerSession:
         self._deadline_s = None
         if not self._active:
             self._active = True
-            self._send(SessionActive(session_id=self.session_id, fence=self.fence))
+            self._tell_active()
             _log.info("session.active", session=self.session_id)
         if ticket.seqs:
             self._answer(INPUT_CHANNEL, InputAck(frame_id=ticket.frame_id, seqs=ticket.seqs))
 
     def _connection_closed(self, connection: Connection) -> None:
-        if connection is not self._connection:
+        if connection is not self._connection or self._over.done():
             return
         if self._deadline_s is not None:
             self.end("connect_failed")
@@ -324,10 +320,6 @@ class WorkerSession:
         await asyncio.sleep(REPLACE_GRACE_S)
         if self._connection is connection:
             self.end("connection_closed")
-
-    def _received(self, data: str | bytes) -> None:
-        if self._inputs is not None:
-            self._inputs.handle(data)
 
     def _log_changed(self) -> None:
         if self._inputs is not None:
@@ -345,6 +337,10 @@ class WorkerSession:
         if self._inputs is not None:
             self._inputs.drags_due(time.monotonic())
         self._arm_drags()
+
+    def _tell_active(self) -> None:
+        """Once only: a session that has been suspended meanwhile is no longer to be activated."""
+        self._active_told = self._send(SessionActive(session_id=self.session_id, fence=self.fence))
 
     def _ask(self, edit: Edit) -> None:
         self._send(EditRequest(session_id=self.session_id, fence=self.fence, edit=edit))
