@@ -61,6 +61,8 @@ class LogHistogram:
         rank = max(1, math.ceil(q * population))
         if rank > self.n:
             return math.inf
+        if rank == self.n:
+            return self.maximum
         if rank <= self.zeros:
             return min(self.minimum, 0.0)
         rank -= self.zeros
