@@ -64,6 +64,8 @@ def pool_file(config: StackConfig) -> dict[str, Any]:
                 "policy": dict(pool.effective_policy),
                 "boot": None if pool.boot is None else dict(pool.boot),
                 "seed": pool.seed,
+                "scrub_s": pool.scrub_s,
+                "reuse": pool.reuse,
             }
             for pool in config.pools
         ]

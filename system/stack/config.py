@@ -38,8 +38,12 @@ class PoolConfig:
     policy: Mapping[str, Any] | None = None
     """None keeps ``initial`` workers."""
     boot: Mapping[str, Any] | None = None
-    """Delay added to each real start, drawn from ``seed``; None adds none."""
+    """Delay added to each start after the initial ones, drawn from ``seed``; None adds none."""
     seed: int = 0
+    scrub_s: float = 0.0
+    """A freed worker rests so long before it serves again."""
+    reuse: bool = True
+    """False: a worker that has served is replaced."""
 
     def __post_init__(self) -> None:
         if self.initial < 0:

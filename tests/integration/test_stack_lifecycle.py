@@ -1,0 +1,220 @@
+"""Starts and ends real embedded stacks; what counts is what is left behind: nothing."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from system.stack import EmbeddedStack, PoolConfig, StackConfig, StackError, StreamConfig
+from system.stack.errors import AddressInUse
+
+ROOT = Path(__file__).resolve().parents[2]
+MARK = "STACK_TEST_MARK"
+SMALL = StreamConfig(width=320, height=180, fps=15, bitrate_bps=300_000)
+
+
+def small(workers: int = 1, **settings: object) -> StackConfig:
+    pool = PoolConfig(initial=workers, max_workers=max(1, workers))
+    return StackConfig(pools=(pool,), stream=SMALL, **settings)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A value that every process started by this test inherits."""
+    value = secrets.token_hex(8)
+    monkeypatch.setenv(MARK, value)
+    yield value
+    left = marked(value)
+    for process in left:
+        process.kill()
+    assert left == []
+
+
+def marked(value: str) -> list[psutil.Process]:
+    """The live processes with the mark; this one had its environment before it."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK) == value and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def wait_none(value: str, timeout_s: float) -> list[str]:
+    """What is still there after the time given, as command lines."""
+    deadline = time.monotonic() + timeout_s
+    while (left := marked(value)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return [" ".join(process.cmdline()) for process in left]
+
+
+def up(mark: str, *options: str) -> subprocess.Popen[str]:
+    """``remote-render system up`` in its own session, as a terminal would start it."""
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from system.cli.system_group import group; group()",
+    ]
+    return subprocess.Popen(
+        [*command, "up", "--workers", "1", "--resolution", "320x180", "--fps", "15", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+    )
+
+
+def test_a_stack_starts_warm_and_leaves_nothing(mark: str) -> None:
+    with EmbeddedStack(small(workers=2, min_ready=2)) as stack:
+        assert stack.ready_s < 15
+        roles = sorted(stack.component_pids())
+        assert roles == ["orchestrator", "signaling", "store"]
+        assert len(stack.worker_pids()) == 2
+        assert len(marked(mark)) >= 5
+        pool = stack.pool_snapshot().pool
+        assert pool is not None
+        assert (pool.ready, pool.booting, pool.busy) == (2, 0, 0)
+        log_dir = stack.log_dir
+        assert log_dir.is_dir()
+    assert marked(mark) == []
+    assert not log_dir.exists()
+    stack.stop()
+
+
+def test_a_snapshot_names_each_process_and_what_it_uses(mark: str) -> None:
+    with EmbeddedStack(small()) as stack:
+        stack.pool_snapshot()
+        time.sleep(0.3)
+        uses = stack.pool_snapshot().processes
+        assert sorted(use.role for use in uses) == [
+            "orchestrator",
+            "signaling",
+            "store",
+            "worker",
+        ]
+        assert all(use.rss_bytes > 1_000_000 for use in uses)
+        assert all(0 <= use.cpu < 4 for use in uses)
+
+
+def test_two_stacks_do_not_disturb_each_other(mark: str) -> None:
+    with EmbeddedStack(small()) as first:
+        with EmbeddedStack(small()) as second:
+            assert first.url != second.url
+            assert not set(first.worker_pids().values()) & set(second.worker_pids().values())
+        first.check()
+        pool = first.pool_snapshot().pool
+        assert pool is not None
+        assert pool.ready == 1
+
+
+def test_a_taken_port_is_one_line_and_starts_nothing(mark: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        stack = EmbeddedStack(small(port=port))
+        with pytest.raises(AddressInUse, match=rf"^port {port} on 127\.0\.0\.1 is in use$"):
+            stack.start()
+        assert marked(mark) == []
+        process = up(mark, "--port", str(port))
+        out, err = process.communicate(timeout=20)
+        assert (process.returncode, out) == (2, "")
+        assert err == f"Error: port {port} on 127.0.0.1 is in use\n"
+
+
+def test_a_component_that_cannot_start_is_told_in_one_line(mark: str) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+    stack = EmbeddedStack(small(store_url=f"redis://127.0.0.1:{port}/0", ready_timeout_s=8))
+    with pytest.raises(StackError) as failed:
+        stack.start()
+    assert "\n" not in str(failed.value)
+    assert str(failed.value).startswith(("orchestrator ", "signaling ", "1 ready workers"))
+    assert stack.log_dir.is_dir(), "the logs of a failed start are kept"
+    assert marked(mark) == []
+
+
+def test_a_killed_parent_leaves_nothing(mark: str) -> None:
+    process = up(mark)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("Up in ")
+    assert len(marked(mark)) >= 5
+    process.kill()
+    process.communicate(timeout=5)
+    assert wait_none(mark, 5) == []
+
+
+@pytest.mark.parametrize("after_s", [0.1, 0.3, 0.5, 0.8, 1.5])
+def test_ctrl_c_at_any_moment_of_the_start_leaves_nothing(mark: str, after_s: float) -> None:
+    process = up(mark)
+    time.sleep(after_s)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=15)
+    assert wait_none(mark, 1) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_running_stack_ends_cleanly_on_a_signal(mark: str, number: signal.Signals) -> None:
+    process = up(mark)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("Up in ")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=15)
+    assert (process.returncode, err) == (0, "stopping\n")
+    assert marked(mark) == []
+
+
+def test_a_lost_component_ends_the_command_with_one_line(mark: str) -> None:
+    process = up(mark)
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("Up in ")
+    victim = next(p for p in marked(mark) if "system.signaling" in p.cmdline())
+    victim.kill()
+    _, err = process.communicate(timeout=15)
+    assert process.returncode == 5
+    assert err.startswith("Error: signaling ended (SIGKILL): ")
+    assert err.count("\n") == 1
+    assert marked(mark) == []
+
+
+def test_a_stack_works_in_a_process_that_gevent_has_patched(mark: str) -> None:
+    script = (
+        "from gevent import monkey; monkey.patch_all()\n"
+        "import gevent\n"
+        "from system.stack import EmbeddedStack, PoolConfig, StackConfig, StreamConfig\n"
+        "ticks = []\n"
+        "def tick():\n"
+        "    while True:\n"
+        "        gevent.sleep(0.02); ticks.append(1)\n"
+        "ticker = gevent.spawn(tick)\n"
+        "config = StackConfig(pools=(PoolConfig(initial=1),), stream=StreamConfig(320, 180))\n"
+        "with EmbeddedStack(config) as stack:\n"
+        "    stack.pool_snapshot()\n"
+        "    print(len(ticks), stack.ready_s, stack.pool_snapshot().pool.ready)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    ticks, ready_s, ready = done.stdout.split()
+    assert int(ready) == 1
+    assert int(ticks) > float(ready_s) / 0.02 / 4, "other greenlets went on during the start"
+    assert marked(mark) == []
