@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
@@ -62,8 +62,8 @@ class PoolSnapshot:
 @dataclass(slots=True)
 class _Claim:
     session_id: str
-    client_id: str
-    project_id: str
+    new: Session | None
+    """The record of a session that the store does not know yet; None: it must know it."""
     answer: asyncio.Future[Reservation | None]
 
 
@@ -96,8 +96,16 @@ class ReservingLedger(LedgerBase):
         free ones than sessions waiting before it. A session that is reserved
         already gets the same reservation again; one that has ended gets None.
         """
+        new = Session(session_id, client_id, project_id, pool)
+        return await self._claim(session_id, new, pool)
+
+    async def reserve_queued(self, session_id: str, pool: str) -> Reservation | None:
+        """As ``reserve``, for a session that waits; None if it does not exist (any more)."""
+        return await self._claim(session_id, None, pool)
+
+    async def _claim(self, session_id: str, new: Session | None, pool: str) -> Reservation | None:
         desk = self._desks[pool]
-        claim = _Claim(session_id, client_id, project_id, asyncio.Future())
+        claim = _Claim(session_id, new, asyncio.Future())
         desk.claims.append(claim)
         try:
             async with desk.lock:
@@ -166,19 +174,8 @@ class ReservingLedger(LedgerBase):
             plan = _Plan(snapshot, epoch, self.lease_ms, self._random, spread=tries.made > 1)
             for session_id in plan.in_order(claims):
                 record = found.get(schema.session_key(session_id))
-                claim = claims[session_id]
-                session = (
-                    Session(
-                        session_id,
-                        claim.client_id,
-                        claim.project_id,
-                        pool,
-                        created_ms=snapshot.now_ms,
-                    )
-                    if record is None
-                    else schema.load(record, Session)
-                )
-                plan.serve(record, session)
+                session = _claimed(claims[session_id], record, snapshot.now_ms)
+                plan.serve(session_id, record, session)
             changes = plan.changes(records)
             if not changes or await self.store.compare_and_set(
                 *changes, publish=schema.pool_channel(pool)
@@ -224,8 +221,11 @@ class _Plan:
         last = len(self._place)
         return sorted(session_ids, key=lambda session_id: self._place.get(session_id, last))
 
-    def serve(self, record: Record | None, session: Session) -> None:
+    def serve(self, session_id: str, record: Record | None, session: Session | None) -> None:
         """Answer one claimant; call in order."""
+        if session is None:
+            self.answers[session_id] = None
+            return
         if session.state is SessionState.RESERVED and session.worker_id in self._workers:
             worker = self._workers[session.worker_id]
             self.answers[session.session_id] = _standing(session, worker, self._snapshot.now_ms)
@@ -278,6 +278,13 @@ class _Plan:
         i = self._random.randrange(len(ids))
         ids[i], ids[-1] = ids[-1], ids[i]
         return ids.pop()
+
+
+def _claimed(claim: _Claim, record: Record | None, now_ms: int) -> Session | None:
+    """The session as it is, or as it begins."""
+    if record is not None:
+        return schema.load(record, Session)
+    return None if claim.new is None else replace(claim.new, created_ms=now_ms)
 
 
 def _standing(session: Session, worker: Worker, now_ms: int) -> Reservation | None:

@@ -1,0 +1,168 @@
+"""Keeps one pool's records and its provider's processes in step, and carries out actions."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Final
+
+from system.orchestrator.boots import BootTimes
+from system.orchestrator.metrics import Metrics
+from system.orchestrator.notices import Notices
+from system.orchestrator.pools import PoolSpec
+from system.orchestrator.providers.base import Exit, Launch, Provider, ProviderError
+from system.protocol.states import FINAL, LAUNCHING, Worker, WorkerState
+from system.store.ledger import Ledger, PoolSnapshot
+from system.telemetry import logs
+
+GRACE_S: Final = 5.0
+"""A worker that was told to go gets so long before it is killed."""
+
+FIRST_BACKOFF_S: Final = 0.5
+MAX_BACKOFF_S: Final = 30.0
+
+_log = logs.get(__name__)
+
+
+class Fleet:
+    """The workers of one pool. Every method may be repeated, and raises only StoreUnavailable."""
+
+    def __init__(
+        self,
+        spec: PoolSpec,
+        ledger: Ledger,
+        provider: Provider,
+        notices: Notices,
+        metrics: Metrics,
+    ) -> None:
+        self._spec = spec
+        self._ledger = ledger
+        self._provider = provider
+        self._notices = notices
+        self._metrics = metrics
+        self._boots = BootTimes(spec.boot, seed=spec.seed)
+        self._delayed = 0
+        self._delays_s: dict[str, float] = {}
+        self.failed_boots = 0
+        """Boots that failed since one last succeeded."""
+        self._launch_from_s = 0.0
+
+    @property
+    def backing_off(self) -> bool:
+        """Boots have failed lately: nothing is launched for a while."""
+        return time.monotonic() < self._launch_from_s
+
+    async def launch(self, count: int, *, delayed: bool = True) -> None:
+        """Start ``count`` workers, each with its drawn boot delay."""
+        for _ in range(count):
+            if self.backing_off:
+                return
+            worker_id = f"{self._spec.name}-{uuid.uuid4().hex[:8]}"
+            delay_s = 0.0
+            if delayed:
+                delay_s = self._boots.delay_s(self._delayed)
+                self._delayed += 1
+            worker = await self._ledger.launch(worker_id, self._spec.name)
+            self._delays_s[worker_id] = delay_s
+            try:
+                await self._provider.start(
+                    Launch(
+                        worker_id, worker.generation + 1, self._spec.name, self._spec.slots, delay_s
+                    )
+                )
+            except ProviderError as error:
+                await self._boot_failed(worker_id, f"not started: {error}")
+
+    async def terminate(self, snapshot: PoolSnapshot, count: int) -> None:
+        """End ``count`` idle workers, those that have been idle longest."""
+        idle = [w for w in snapshot.workers if w.state is WorkerState.READY and w.free_slots > 0]
+        for worker in sorted(idle, key=lambda w: w.changed_ms)[:count]:
+            await self._terminate(worker, "scale in")
+
+    async def mind_exits(self, exits: list[Exit]) -> None:
+        """Workers of this pool whose processes have ended."""
+        for ended in exits:
+            self._delays_s.pop(ended.worker_id, None)
+            worker = await self._ledger.get_worker(ended.worker_id)
+            if worker is None or worker.state in FINAL:
+                continue
+            expected = worker.draining or worker.state is WorkerState.TERMINATING
+            if expected:
+                self._notices.worker_ended(await self._ledger.gone(worker.worker_id))
+            elif worker.state in LAUNCHING:
+                await self._boot_failed(worker.worker_id, _how(ended.status))
+            else:
+                await self._fail(worker.worker_id, _how(ended.status))
+
+    async def tend(self, snapshot: PoolSnapshot) -> bool:
+        """Move workers on that wait for the orchestrator; True if a record changed."""
+        changed = False
+        running = self._provider.running()
+        for worker in snapshot.workers:
+            if worker.state in FINAL:
+                self._delays_s.pop(worker.worker_id, None)
+                if worker.worker_id in running:
+                    await self._provider.stop(worker.worker_id, 0)
+            else:
+                changed |= await self._tend(worker, snapshot.now_ms, worker.worker_id in running)
+            if worker.ready_ms and self._delays_s.pop(worker.worker_id, None) is not None:
+                self._booted(worker)
+        known = {worker.worker_id for worker in snapshot.workers}
+        for worker_id, pool in running.items():
+            if pool == self._spec.name and worker_id not in known:
+                # The store has lost it; it registers again when its next heartbeat is refused.
+                await self._ledger.launch(worker_id, pool)
+                changed = True
+        return changed
+
+    async def _tend(self, worker: Worker, now_ms: int, running: bool) -> bool:
+        in_state_ms = now_ms - worker.changed_ms
+        match worker.state:
+            case WorkerState.DRAINING if worker.sessions:
+                return False
+            case WorkerState.DRAINING if worker.draining or not self._spec.reuse:
+                await self._terminate(worker, "drained" if worker.draining else "used")
+                return True
+            case WorkerState.DRAINING if in_state_ms >= self._spec.scrub_s * 1000:
+                return await self._ledger.scrubbed(worker.worker_id) is not None
+            case WorkerState.TERMINATING if not running and in_state_ms > 2000 * GRACE_S:
+                await self._ledger.gone(worker.worker_id)
+                return True
+        if worker.state in LAUNCHING and in_state_ms > 1000 * self._boot_deadline_s(worker):
+            await self._boot_failed(worker.worker_id, "not ready in time")
+            await self._provider.stop(worker.worker_id, 0)
+            return True
+        return False
+
+    def _boot_deadline_s(self, worker: Worker) -> float:
+        return self._spec.boot_deadline_s + self._delays_s.get(worker.worker_id, 0.0)
+
+    async def _terminate(self, worker: Worker, reason: str) -> None:
+        if await self._ledger.terminate(worker.worker_id, reason) is None:
+            return
+        _log.info("worker.terminated", worker_id=worker.worker_id, reason=reason)
+        if not await self._provider.stop(worker.worker_id, GRACE_S):
+            self._notices.drain(worker)
+
+    async def _boot_failed(self, worker_id: str, reason: str) -> None:
+        self.failed_boots += 1
+        pause_s = min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (self.failed_boots - 1))
+        self._launch_from_s = time.monotonic() + pause_s
+        self._metrics.boot_failures.labels(self._spec.name).inc()
+        await self._fail(worker_id, reason)
+
+    async def _fail(self, worker_id: str, reason: str) -> None:
+        _log.warning("worker.failed", worker_id=worker_id, pool=self._spec.name, reason=reason)
+        self._delays_s.pop(worker_id, None)
+        self._notices.worker_ended(await self._ledger.fail(worker_id, reason))
+
+    def _booted(self, worker: Worker) -> None:
+        self.failed_boots = 0
+        self._launch_from_s = 0.0
+        boot_s = (worker.ready_ms - worker.created_ms) / 1000
+        self._metrics.boot.labels(self._spec.name).observe(boot_s)
+        _log.info("worker.ready", worker_id=worker.worker_id, boot_s=round(boot_s, 3))
+
+
+def _how(status: int) -> str:
+    return f"killed by signal {-status}" if status < 0 else f"exited with status {status}"

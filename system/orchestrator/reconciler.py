@@ -1,0 +1,272 @@
+"""One pool's control loop: on every change and tick it looks, serves the queue, and decides."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import Any, Final
+
+from system.orchestrator import pools
+from system.orchestrator.eta import Turnover
+from system.orchestrator.fleet import Fleet
+from system.orchestrator.metrics import Metrics
+from system.orchestrator.notices import Notices
+from system.orchestrator.policy import (
+    INITIAL_MEMORY,
+    LAUNCH,
+    OBSERVATION_FIELDS,
+    TERMINATE,
+    Numbers,
+)
+from system.orchestrator.pools import PolicySpec, PoolSpec
+from system.orchestrator.providers.base import Exit, Provider
+from system.protocol.states import FINAL, LAUNCHING, SERVING, Worker, WorkerState
+from system.store.base import StoreUnavailable
+from system.store.ledger import Ledger, PoolSnapshot
+from system.store.schema import PoolSettings, pool_channel
+from system.telemetry import logs
+
+TICK_S: Final = 1.0
+"""The pool is looked at this often even when nothing is announced."""
+
+MIN_PAUSE_S: Final = 0.005
+MAX_PAUSE_S: Final = 0.25
+PAUSE_PER_LOOK: Final = 3.0
+"""After a look that took t, the next one starts 3 t later at the earliest: a busy pool's
+changes are looked at together, and looking never takes more than a quarter of the time."""
+
+RETRY_S: Final = 0.25
+
+_log = logs.get(__name__)
+
+
+class Reconciler:
+    """The pool as it was last seen, and what is done about it.
+
+    ``run`` is the loop; ``changed`` lets others wait for the next look.
+    """
+
+    def __init__(
+        self,
+        spec: PoolSpec,
+        ledger: Ledger,
+        provider: Provider,
+        notices: Notices,
+        metrics: Metrics,
+    ) -> None:
+        self.spec = spec
+        self.policy: PolicySpec = pools.policy(spec.policy, spec.max_workers)
+        self.max_workers = spec.max_workers
+        self.snapshot = PoolSnapshot(spec.name, 0, (), ())
+        self.turnover = Turnover()
+        self.fleet = Fleet(spec, ledger, provider, notices, metrics)
+        self.arrivals = 0
+        """Sessions that asked since the last decision."""
+        self._ledger = ledger
+        self._metrics = metrics
+        self._memory: Numbers = INITIAL_MEMORY
+        self._decided_s: float | None = None
+        self._started = False
+        self._wake = asyncio.Event()
+        self._changed = asyncio.Event()
+        self._exits: list[Exit] = []
+
+    # --- for others ------------------------------------------------------------
+
+    def wake(self) -> None:
+        """Look soon."""
+        self._wake.set()
+
+    def worker_exited(self, ended: Exit) -> None:
+        """A process of this pool has ended."""
+        self._exits.append(ended)
+        self._wake.set()
+
+    async def changed(self) -> None:
+        """Wait for the next look at the pool."""
+        await self._changed.wait()
+
+    def eta_ms(self, position: int) -> int | None:
+        """When a place in the queue can expect a worker; None where nobody can say."""
+        return self.turnover.eta_ms(position, self.spec.slots)
+
+    async def change_policy(self, given: dict[str, Any] | None, max_workers: int | None) -> None:
+        """Change the policy or the quota at run time.
+
+        Raises:
+            BadPool: it cannot be used; nothing has changed.
+        """
+        quota = self.max_workers if max_workers is None else max_workers
+        policy = pools.policy(self.policy.given if given is None else given, quota)
+        await self._ledger.set_pool(self.spec.name, self._settings(policy, quota))
+        self.policy = policy
+        self.max_workers = quota
+        self._memory = INITIAL_MEMORY
+        self._decided_s = None
+        self.wake()
+
+    # --- loop ------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Keep the pool, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen(), name=f"pool {self.spec.name} listener")
+            tasks.create_task(self._loop(), name=f"pool {self.spec.name} loop")
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                async with self._ledger.store.subscribe(pool_channel(self.spec.name)) as messages:
+                    self.wake()
+                    async for _ in messages:
+                        self.wake()
+            except StoreUnavailable:
+                await asyncio.sleep(RETRY_S)
+
+    async def _loop(self) -> None:
+        while True:
+            began_s = time.monotonic()
+            try:
+                await self.step()
+            except StoreUnavailable as error:
+                self._metrics.store_failures.inc()
+                _log.warning("pool.unseen", pool=self.spec.name, error=str(error))
+                await asyncio.sleep(RETRY_S)
+                continue
+            took_s = time.monotonic() - began_s
+            await asyncio.sleep(min(MAX_PAUSE_S, max(MIN_PAUSE_S, PAUSE_PER_LOOK * took_s)))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._idle_s()):
+                    await self._wake.wait()
+
+    def _idle_s(self) -> float:
+        """How long to wait for a change."""
+        if self.policy.interval_s <= 0 or self._decided_s is None:
+            return TICK_S
+        due_s = self._decided_s + self.policy.interval_s - time.monotonic()
+        return min(TICK_S, max(0.0, due_s))
+
+    async def step(self) -> None:
+        """One look at the pool and what follows from it."""
+        self._wake.clear()
+        if not self._started:
+            await self._start()
+        exits, self._exits = self._exits, []
+        try:
+            await self.fleet.mind_exits(exits)
+        except StoreUnavailable:
+            self._exits = exits + self._exits
+            raise
+        snapshot = await self._ledger.pool_view(self.spec.name)
+        tended = await self.fleet.tend(snapshot)
+        served = await self._serve_queue(snapshot)
+        if tended or served:
+            snapshot = await self._ledger.pool_view(self.spec.name)
+        self._see(snapshot)
+        await self._decide(snapshot)
+
+    async def _start(self) -> None:
+        """Write the pool's settings, and launch what it starts with."""
+        await self._ledger.set_pool(self.spec.name, self._settings(self.policy, self.max_workers))
+        snapshot = await self._ledger.pool_view(self.spec.name)
+        there = sum(worker.state not in FINAL for worker in snapshot.workers)
+        initial = self.spec.initial
+        if initial is None:
+            initial = int(self._actions(PoolSnapshot(self.spec.name, 0, (), ()))[0][LAUNCH])
+        self._started = True
+        await self.fleet.launch(max(0, initial - there), delayed=False)
+
+    async def _serve_queue(self, snapshot: PoolSnapshot) -> bool:
+        """Give free slots to those who wait longest."""
+        first = snapshot.waiting[: snapshot.free_slots]
+        if not first:
+            return False
+        served = await asyncio.gather(
+            *(self._ledger.reserve_queued(session_id, self.spec.name) for session_id in first)
+        )
+        return any(reservation is not None for reservation in served)
+
+    def _see(self, snapshot: PoolSnapshot) -> None:
+        self.turnover.see(snapshot)
+        self.snapshot = snapshot
+        self._metrics.show(snapshot)
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _decide(self, snapshot: PoolSnapshot) -> None:
+        now_s = time.monotonic()
+        due_s = (self._decided_s or 0.0) + self.policy.interval_s
+        if self._decided_s is not None and now_s < due_s:
+            return
+        if self.fleet.backing_off:
+            return
+        self._decided_s = now_s
+        actions, memory, observation = self._actions(snapshot)
+        self._memory = memory
+        self.arrivals = 0
+        write = _log.info if any(actions) else _log.debug
+        write(
+            "policy.decided",
+            pool=self.spec.name,
+            kind=self.policy.kind,
+            observation=dict(zip(OBSERVATION_FIELDS, observation, strict=True)),
+            launch=int(actions[LAUNCH]),
+            terminate=int(actions[TERMINATE]),
+        )
+        self._metrics.actions.labels(self.spec.name, "launch").inc(actions[LAUNCH])
+        self._metrics.actions.labels(self.spec.name, "terminate").inc(actions[TERMINATE])
+        await self.fleet.launch(int(actions[LAUNCH]))
+        await self.fleet.terminate(snapshot, int(actions[TERMINATE]))
+
+    def _actions(self, snapshot: PoolSnapshot) -> tuple[Numbers, Numbers, Numbers]:
+        observation = observe(snapshot, self.spec, time.monotonic(), self.arrivals)
+        actions, memory = self.policy.decide(observation, self.policy.parameters, self._memory)
+        return actions, memory, observation
+
+    def _settings(self, policy: PolicySpec, max_workers: int | None) -> PoolSettings:
+        return PoolSettings(
+            scrub=self.spec.scrubs,
+            max_workers=0 if max_workers is None else max_workers,
+            policy=policy.given,
+        )
+
+
+def observe(snapshot: PoolSnapshot, spec: PoolSpec, now_s: float, arrivals: int) -> Numbers:
+    """The policy's observation of a pool; see system.orchestrator.policy for its fields."""
+    idle = busy = booting = stopped = total = 0
+    for worker in snapshot.workers:
+        if worker.state in FINAL:
+            continue
+        if worker.state in (WorkerState.STOPPED, WorkerState.STOPPING):
+            stopped += 1
+            continue
+        total += 1
+        if worker.state in LAUNCHING or _scrubbing(worker, spec):
+            booting += 1
+        elif worker.state in SERVING and worker.sessions:
+            busy += 1
+        elif worker.state in SERVING:
+            idle += 1
+    return (
+        now_s,
+        float(idle),
+        float(busy),
+        float(booting),
+        float(stopped),
+        float(len(snapshot.waiting)),
+        float(total),
+        float(arrivals),
+        float(snapshot.free_slots),
+        float(spec.slots),
+    )
+
+
+def _scrubbing(worker: Worker, spec: PoolSpec) -> bool:
+    """It will serve again in a moment."""
+    return (
+        worker.state is WorkerState.DRAINING
+        and not worker.draining
+        and not worker.sessions
+        and spec.reuse
+    )
