@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import math
 import sys
 import time
 from collections.abc import Callable
@@ -32,7 +31,7 @@ from scenarios.model import Scenario
 from system.client.errors import HelperGone
 from system.protocol.records import SystemRow
 from system.stack import EmbeddedStack
-from system.stack.errors import BadConfig, StackError
+from system.stack.errors import StackError
 
 logger = logging.getLogger(__name__)
 
@@ -115,10 +114,7 @@ class Controller:
 
     def _start_stack(self, scenario: Scenario) -> EmbeddedStack:
         if self._stack is None:
-            try:
-                stack = EmbeddedStack(_target.stack_config(scenario))
-            except BadConfig as error:
-                raise Refusal(str(error)) from None
+            stack = EmbeddedStack(_target.stack_config(scenario))
             logger.info("stack.starting")
             stack.start()
             logger.info("stack.ready after %.1f s", stack.ready_s)
@@ -181,11 +177,9 @@ class Controller:
         if not host:
             stack = self._start_stack(scenario)
             return stack.url, stack.secret
-        if host == self.settings.host:
-            return host, None
-        url = host_url(host, allowed=False)
-        if url != self.settings.host:
-            _target.preflight(url)
+        url = host_url(host, allowed=True)
+        if url != self.settings.host:  # the web form names another
+            _target.preflight(host_url(host, allowed=False))
         return url, None
 
     def _new_run_dir(self, scenario: Scenario, text: str, target: str) -> RunWriter:
@@ -261,7 +255,7 @@ class Controller:
     def _rewrite_scenario(self, run: _Run, elapsed_s: float) -> None:
         """A run without a scenario gets the one that it turned out to be."""
         users = max(run.users, self._users_now(), 1)
-        text = self._scenario_text(users, run.rate, max(math.ceil(elapsed_s), 1))
+        text = self._scenario_text(users, run.rate, max(elapsed_s, 1.0))
         (run.writer.path / "scenario.yaml").write_text(text, encoding="utf-8")
         run.writer.update(scenario_sha256=hashlib.sha256(text.encode()).hexdigest())
 

@@ -6,6 +6,7 @@ that ends by itself fails the viewers it held, with an error they can show.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -202,6 +203,8 @@ class Helpers:
         for helper in self._helpers:
             try:
                 helper.send(hostproto.Drain())
+                # What it tells of itself between two runs belongs to none.
+                helper.send(hostproto.Run(epoch=time.time(), node=helper.node))
             except HelperGone:
                 helper.drained.set()
         gevent.wait([helper.drained for helper in self._helpers], timeout=timeout_s)

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from loadtest._refusal import Refusal
+from loadtest._target import stack_config
 from scenarios import schedule
 from scenarios.errors import ScenarioError
 from scenarios.load import ClosedLoad, OpenLoad
@@ -211,6 +212,8 @@ def _check_load(options: Mapping[str, Any], settings: Settings) -> None:
     scenario = settings.scenario
     if scenario is None:
         return
+    if settings.host is None:
+        stack_config(scenario)
     cap = settings.joins_per_s
     if isinstance(scenario.load, ClosedLoad):
         if cap is not None and (options["spawn_rate"] or 0.0) > cap:

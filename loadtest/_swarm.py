@@ -23,7 +23,6 @@ from reports import tables
 from scenarios import schedule
 from scenarios.schedule import Arrival
 from system.client import hostproto
-from system.client.histogram import LogHistogram
 
 logger = logging.getLogger(__name__)
 
@@ -177,9 +176,7 @@ class Swarm:
 
     def ended(self, session: Session, event: hostproto.Ended) -> None:
         self._table.ended(event.outcome, event.reason, joined=session.joined, summary=event.summary)
-        latency = event.summary.get("histograms", {}).get("input.to_frame")
-        if latency is not None:
-            self._table.inputs(LogHistogram.from_json(latency))
+        self._table.inputs(event.summary)
         if event.reason == HELPER_GONE and self._run is not None:
             self._run.note_lost(session.command)
 

@@ -10,6 +10,7 @@ from system.client import hostproto
 from system.client.histogram import GROWTH, LogHistogram
 
 VIEWER: Final = "viewer"
+LOST_AFTER_MS: Final = 2000.0
 
 _TEXT: Final = {
     "": "ended",
@@ -75,11 +76,15 @@ class Table:
         elif failure is not None:
             self._fire("JOIN", float(summary.get("after_s", 0.0)) * 1000.0, failure=failure)
 
-    def inputs(self, histogram: LogHistogram) -> None:
-        for latency_ms in latencies_ms(histogram):
-            self._fire("INPUT", latency_ms)
-        for _ in range(histogram.censored):
-            self._fire("INPUT", 2000.0, failure="lost: no frame showed it within 2 s")
+    def inputs(self, summary: dict[str, Any]) -> None:
+        """The inputs of a session that has ended."""
+        latencies = summary.get("histograms", {}).get("input.to_frame")
+        if latencies is not None:
+            for latency_ms in latencies_ms(LogHistogram.from_json(latencies)):
+                self._fire("INPUT", latency_ms)
+        # Not the censored ones: of them some were only overtaken by the session's end.
+        for _ in range(int(summary.get("inputs_lost", 0))):
+            self._fire("INPUT", LOST_AFTER_MS, failure="lost: no frame showed it within 2 s")
 
     def _fire(
         self, kind: str, response_time_ms: float, *, size: int = 0, failure: str | None = None

@@ -22,6 +22,7 @@ from system.protocol import tokens
 from system.protocol.messages import WorkerView
 from system.stack import EmbeddedStack
 from system.stack.config import PoolConfig, StackConfig, StreamConfig
+from system.stack.errors import BadConfig
 
 PREFLIGHT_S: Final = 5.0
 """How long a host may take to accept a connection before the test is given up."""
@@ -69,32 +70,42 @@ def preflight(url: str, timeout_s: float = PREFLIGHT_S) -> None:
 
 
 def stack_config(scenario: Scenario) -> StackConfig:
-    """The embedded stack that a scenario describes; every initial worker is ready at second 0."""
+    """The embedded stack that a scenario describes; every initial worker is ready at second 0.
+
+    Raises:
+        Refusal: the scenario asks for what the embedded stack cannot do.
+    """
     pool = scenario.pool
+    if pool.scrub.mean > 0 or not pool.reuse:
+        name = "scrub" if pool.scrub.mean > 0 else "reuse"
+        raise Refusal(f"pool.{name} is not supported by the embedded stack yet")
     stream = scenario.stream
     other = "vp8" if stream.codec == "h264" else "h264"
-    return StackConfig(
-        pools=(
-            PoolConfig(
-                initial=pool.at_start,
-                slots=pool.slots_per_worker,
-                max_workers=pool.max_workers,
-                policy=pool.policy.model_dump(exclude_none=True),
-                boot=_boot(pool),
-                seed=scenario.seed,
+    try:
+        return StackConfig(
+            pools=(
+                PoolConfig(
+                    initial=pool.at_start,
+                    slots=pool.slots_per_worker,
+                    max_workers=pool.max_workers,
+                    policy=pool.policy.model_dump(exclude_none=True),
+                    boot=_boot(pool),
+                    seed=scenario.seed,
+                ),
             ),
-        ),
-        stream=StreamConfig(
-            width=stream.resolution.width,
-            height=stream.resolution.height,
-            fps=stream.fps,
-            bitrate_bps=round(stream.bitrate_bps),
-            pacing=stream.pacing,
-            codecs=(stream.codec, other),
-        ),
-        min_ready=pool.at_start,
-        ready_timeout_s=WORKERS_READY_S + 4 * pool.boot.mean,
-    )
+            stream=StreamConfig(
+                width=stream.resolution.width,
+                height=stream.resolution.height,
+                fps=stream.fps,
+                bitrate_bps=round(stream.bitrate_bps),
+                pacing=stream.pacing,
+                codecs=(stream.codec, other),
+            ),
+            min_ready=pool.at_start,
+            ready_timeout_s=WORKERS_READY_S + 4 * pool.boot.mean,
+        )
+    except BadConfig as error:
+        raise Refusal(str(error)) from None
 
 
 def _boot(pool: Pool) -> Mapping[str, Any] | None:
@@ -118,7 +129,7 @@ description: concurrent viewers, without a scenario file
   model: closed
   users: {users}
   ramp: {ramp_s:.3f}s
-  for: {run_time_s:.0f}s
+  for: {run_time_s:.1f}s
   input: {{rate: 5/s, mix: {{camera:orbit: 0.9, device:click: 0.1}}}}
 pool:
   slots_per_worker: {SLOTS}
