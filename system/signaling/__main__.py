@@ -8,7 +8,7 @@ import os
 import click
 
 from system.signaling.app import create_app
-from system.signaling.config import IceOptions, SignalingConfig
+from system.signaling.config import Bounds, IceOptions, SignalingConfig
 from system.store.base import open_store
 from system.telemetry import config as flags
 from system.telemetry import logs, runner
@@ -21,6 +21,9 @@ from system.telemetry import logs, runner
 @click.option("--node", required=True, help="Name of this node; unique in the deployment.")
 @click.option("--heartbeat", type=flags.Duration(), default="2s", show_default=True)
 @click.option("--origin", "origins", multiple=True, help="Origin of pages allowed besides ours.")
+@click.option(
+    "--address-rate", default=500.0, show_default=True, help="New sockets a second of one address."
+)
 @click.option("--stun-url", "stun_urls", multiple=True, help="stun: URL told to peers.")
 @click.option("--turn-url", "turn_urls", multiple=True, help="turn: URL told to peers.")
 def main(
@@ -34,6 +37,7 @@ def main(
     node: str,
     heartbeat: float,
     origins: tuple[str, ...],
+    address_rate: float,
     stun_urls: tuple[str, ...],
     turn_urls: tuple[str, ...],
 ) -> None:
@@ -54,6 +58,7 @@ def main(
         heartbeat_s=heartbeat,
         keys=flags.keys_for(host),
         origins=origins or None,
+        bounds=Bounds(address_rate=address_rate, address_burst=4 * address_rate),
         ice=IceOptions(
             stun_urls=stun_urls,
             turn_urls=turn_urls,

@@ -22,7 +22,7 @@ from system.telemetry.http import Health, error_middleware, health_routes, refus
 
 NODE: Final = web.AppKey("node", Node)
 
-_LISTEN_S: Final = 5.0
+_LISTEN_S: Final = 1.0
 _DRAIN_S: Final = 2.0
 _PAGE: Final = Path(__file__).resolve().parent.parent / "web" / "dist"
 _PAGE_FILES: Final = ("app.js", "index.css")

@@ -26,9 +26,9 @@ class Bounds:
     client_rate: float = 50.0
     """Messages per second of one client, and how many at once."""
     client_burst: float = 200.0
-    address_rate: float = 200.0
+    address_rate: float = 500.0
     """New connections per second from one address, and how many at once."""
-    address_burst: float = 1000.0
+    address_burst: float = 2000.0
     connections: int = 20_000
     """Open WebSockets of this node."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 
@@ -77,6 +78,18 @@ async def test_the_newest_process_of_a_worker_wins_across_nodes(two: Stage) -> N
     assert (await stale.expect("error"))["code"] == "conflict"
     assert await stale.expect_close() == CloseCode.REPLACED
     await two.active(new, node="a")
+
+
+async def test_what_is_published_to_a_workers_node_reaches_the_worker(two: Stage) -> None:
+    worker = await two.worker(_fresh(two, "w"), node="a")
+    drain = {"type": "drain", "deadlineMs": 500}
+    for message in ("rubbish", _envelope("nobody", drain), _envelope(worker.worker_id, drain)):
+        await two.store.publish("node:a", message)
+    assert (await worker.expect("drain"))["deadlineMs"] == 500
+
+
+def _envelope(worker_id: str, message: dict[str, object]) -> str:
+    return json.dumps({"to": "worker", "id": worker_id, "message": message})
 
 
 async def test_an_edit_is_logged_before_it_is_acknowledged_and_reaches_every_viewer(

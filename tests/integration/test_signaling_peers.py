@@ -8,6 +8,7 @@ import random
 import socket
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import aiohttp
 import msgspec
@@ -133,9 +134,16 @@ async def test_a_description_with_too_many_media_sections_never_reaches_the_work
     assert not worker.of("offer")
 
 
-async def test_a_reader_that_stops_is_ejected_and_others_go_on() -> None:
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        pytest.param(Bounds(client_queue_bytes=256 * 1024), id="by the full queue"),
+        pytest.param(Bounds(client_queue_bytes=2**30, queue_messages=10**6), id="by the deadline"),
+    ],
+)
+async def test_a_reader_that_stops_is_ejected_and_others_go_on(bounds: Bounds) -> None:
     async with stage(MemoryStore()) as made:
-        await made.start(bounds=Bounds(client_rate=1e6, client_burst=1e6))
+        await made.start(bounds=replace(bounds, client_rate=1e6, client_burst=1e6))
         worker = await made.worker()
         other, _ = await made.active(worker, user="other")
         sock = socket.socket()
