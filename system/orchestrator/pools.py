@@ -61,7 +61,7 @@ class PoolSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Workers launched at the start, without a boot delay; None: what the policy keeps at rest."""
     max_workers: Count | None = None
     """Quota; None is no limit but the policy's own."""
-    policy: dict[str, Any] = {"kind": "fixed", "size": 1}
+    policy: dict[str, Any] = msgspec.field(default_factory=lambda: {"kind": "fixed", "size": 1})
     boot: dict[str, Any] | None = None
     """Delay added to each start after the initial ones."""
     seed: int = 0
