@@ -15,8 +15,8 @@ from typing import Protocol
 
 import av
 
-from system.media.decoder import DecodeError, VideoDecoder
-from system.media.marker import FrameMarker, read_marker
+from system.media.decoder import DecodeError, VideoDecoder, luma
+from system.media.marker import FrameMarker, read_block_code, read_marker
 from system.media.rtc.assembler import ReceivedFrame
 
 logger = logging.getLogger(__name__)
@@ -50,6 +50,14 @@ class Tier(Protocol):
 
 def marker_of(frame: ReceivedFrame) -> FrameMarker | None:
     return read_marker(frame.data, frame.codec)
+
+
+def drawn_marker(picture: av.VideoFrame, frame: ReceivedFrame) -> FrameMarker | None:
+    """The block code in a picture whose encoder carries no marker; captured by the RTP clock."""
+    frame_id = read_block_code(luma(picture))
+    if frame_id is None:
+        return None
+    return FrameMarker(frame_id, frame.rtp_timestamp * 100 // 9)
 
 
 class FramesTier:
@@ -150,6 +158,8 @@ class DecodeTier:
                 self._decoder = VideoDecoder(frame.codec)
             for picture in self._decoder.decode(frame.data):
                 pictures += 1
+                if marker is None:
+                    marker = drawn_marker(picture, frame)
                 if self._on_picture is not None:
                     self._on_picture(marker, picture)
         except DecodeError:
