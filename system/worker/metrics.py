@@ -65,8 +65,11 @@ def registry_of(agent: Agent, node: str) -> CollectorRegistry:
 
 
 @contextlib.asynccontextmanager
-async def serving(agent: Agent, node: str, port: int) -> AsyncIterator[None]:
-    """Serve ``/metrics`` and health on a loopback port; raises OSError if it is taken."""
+async def serving(agent: Agent, node: str, port: int) -> AsyncIterator[int]:
+    """Serve ``/metrics`` and health on a loopback port, 0 for any; the port it is.
+
+    Raises OSError if it is taken.
+    """
 
     async def check() -> dict[str, HealthStatus]:
         return {"signaling": "healthy" if agent.registered else "degraded"}
@@ -78,6 +81,6 @@ async def serving(agent: Agent, node: str, port: int) -> AsyncIterator[None]:
     await runner.setup()
     try:
         await web.TCPSite(runner, HOST, port).start()
-        yield
+        yield int(runner.addresses[0][1])
     finally:
         await runner.cleanup()

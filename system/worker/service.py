@@ -15,7 +15,7 @@ from system.telemetry import logs
 from system.worker.agent import Agent
 from system.worker.config import WorkerConfig
 from system.worker.control import ControlError
-from system.worker.exits import CONTROL_LOST, DONE, PROBE_FAILED
+from system.worker.exits import CONTROL_LOST, DONE, PROBE_FAILED, USAGE
 from system.worker.probe import Probe, ProbeFailed, probe
 from system.worker.render_pool import RenderPool
 from system.worker.session import StreamSettings
@@ -67,7 +67,13 @@ async def _run_agent(
             # Only here: a worker that nobody scrapes does not load the library.
             from system.worker.metrics import serving
 
-            await stack.enter_async_context(serving(agent, config.worker_id, config.metrics_port))
+            serve_metrics = serving(agent, config.worker_id, config.metrics_port)
+            try:
+                port = await stack.enter_async_context(serve_metrics)
+            except OSError as error:
+                _log.error("worker.metrics_failed", port=config.metrics_port, reason=str(error))
+                return USAGE
+            _log.info("worker.metrics", port=port)
         try:
             await agent.run()
         except ControlError as error:

@@ -35,7 +35,6 @@ from system.worker.service import settings_of
 M = TypeVar("M")
 
 SIZE = (640, 360)
-HEARTBEAT_S = 0.2
 
 
 async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
@@ -47,7 +46,8 @@ async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
 class FakeSignaling:
     """Accepts workers, records what they say, keeps one log per project."""
 
-    def __init__(self) -> None:
+    def __init__(self, heartbeat_s: float = 0.2) -> None:
+        self.heartbeat_s = heartbeat_s
         self.received: list[Any] = []
         self.headers: list[dict[str, str]] = []
         self.queries: list[dict[str, str]] = []
@@ -137,7 +137,7 @@ class FakeSignaling:
 
     async def _take(self, message: Any) -> None:
         if isinstance(message, messages.Register):
-            await self.send(messages.Registered(heartbeat_ms=int(HEARTBEAT_S * 1000)))
+            await self.send(messages.Registered(heartbeat_ms=int(self.heartbeat_s * 1000)))
         if isinstance(message, messages.EditRequest) and self.answer_edits:
             await self.append(message)
         async with self._changed:
@@ -283,11 +283,11 @@ class Bench:
 
 @asynccontextmanager
 async def worker(
-    *, slots: int = 2, connect_deadline_s: float = 5.0, **options: Any
+    *, slots: int = 2, connect_deadline_s: float = 5.0, heartbeat_s: float = 0.2, **options: Any
 ) -> AsyncIterator[Bench]:
     """An agent in this process, registered; everything it began is over at the end."""
     before = asyncio.all_tasks()
-    signaling = FakeSignaling()
+    signaling = FakeSignaling(heartbeat_s)
     await signaling.start()
     config = WorkerConfig(
         worker_id="w1",
