@@ -64,7 +64,8 @@ class Media:
         self.link = self.pc.link
         if path is not None:
             self.link.impairment = Impairment(path, random.Random(seed))
-        prefer = ("vp8", "h264") if codec == "vp8" else ("h264", "vp8")
+        # The worker's preference decides among what is offered: VP8 has to be alone.
+        prefer = ("vp8",) if codec == "vp8" else ("h264", "vp8")
         self.receiver = FrameReceiver(self.pc, callbacks.on_frame, prefer=prefer)
         self._input = self.pc.createDataChannel(INPUT_CHANNEL, ordered=False, maxRetransmits=0)
         self._edit = self.pc.createDataChannel(EDIT_CHANNEL)

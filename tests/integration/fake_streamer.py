@@ -76,7 +76,7 @@ class Streamer:
     senders: list[EncodedSender] = field(default_factory=list)
     sockets: list[web.WebSocketResponse] = field(default_factory=list)
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    frame_id: int = 0
+    newest: dict[EncodedSender, int] = field(default_factory=dict)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if self.script.refuse is not None:
@@ -143,7 +143,7 @@ class Streamer:
 
         @pc.on("datachannel")
         def on_channel(channel: object) -> None:
-            channel.on("message", lambda text: self._channel(channel, text))  # type: ignore[attr-defined]
+            channel.on("message", lambda text: self._channel(sender, channel, text))  # type: ignore[attr-defined]
 
         description = parse_description(offer.sdp.sdp, offer.sdp.type)
         answer = await answer_offer(pc, description, sender)
@@ -162,13 +162,13 @@ class Streamer:
             if self.script.stream:
                 data, keyframe = CLIP[shown % len(CLIP)]
                 shown += 1
-                self.frame_id += 1
+                self.newest[sender] = shown
                 capture_us = time.monotonic_ns() // 1000
-                marked = insert_marker(data, "h264", FrameMarker(self.frame_id, capture_us))
+                marked = insert_marker(data, "h264", FrameMarker(shown, capture_us))
                 sender.send(marked, keyframe=keyframe, capture_time_us=capture_us)
             await asyncio.sleep(1 / self.script.fps)
 
-    def _channel(self, channel: object, text: str) -> None:
+    def _channel(self, sender: EncodedSender, channel: object, text: str) -> None:
         message = codec.from_client_channel.decode(text)
         if isinstance(message, channels.StateRequest):
             state = {"devices": [{"id": "robot-1"}, {"id": "tank-2"}]}
@@ -182,7 +182,7 @@ class Streamer:
         self.inputs.append(message)
         seq = getattr(message, "seq", None)
         if seq is not None:
-            ack = channels.InputAck(frame_id=self.frame_id + 1, seqs=(seq,))
+            ack = channels.InputAck(frame_id=self.newest.get(sender, 0) + 1, seqs=(seq,))
             channel.send(codec.encode(ack))  # type: ignore[attr-defined]
 
     async def send(self, socket: web.WebSocketResponse, message: messages.Message) -> None:

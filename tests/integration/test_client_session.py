@@ -146,8 +146,7 @@ async def test_a_replaced_worker_is_offered_to_anew_and_the_stream_goes_on() -> 
     async with streaming() as streamer:
         client = client_of(streamer)
         await client.connect("alice", "p")
-        await close_first_peer(streamer)
-        streamer.frame_id = 0
+        await streamer.peers[0].close()
         replaced = messages.WorkerReplaced(session_id="s", worker_id="w2", negotiation=2)
         await streamer.send(streamer.sockets[0], replaced)
         await until(lambda: len(streamer.offers) == 2)
@@ -158,10 +157,6 @@ async def test_a_replaced_worker_is_offered_to_anew_and_the_stream_goes_on() -> 
         assert client.worker_id == "w2"
         assert client.state is ClientState.ACTIVE
         await client.disconnect()
-
-
-async def close_first_peer(streamer: Streamer) -> None:
-    await streamer.peers[0].close()
 
 
 async def test_a_stream_that_falls_silent_ends_the_session_once() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 import random
 import re
+import struct
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -15,6 +17,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from aiortc.rtp import RTCP_PSFB_APP, RTCP_PSFB_FIR, RtcpPsfbPacket, pack_remb_fci
 
 from system.media.rtc.assembler import ReceivedFrame
 from system.media.rtc.description import without_abs_send_time
@@ -257,3 +260,56 @@ async def test_candidates_hidden_by_the_client_do_not_prevent_a_connection() -> 
     await asyncio.wait_for(pair.sender.wait_ready(), 10)
     await close_peer(pair.client)
     await close_peer(pair.server)
+
+
+async def test_the_codec_offered_alone_is_the_one_sent() -> None:
+    client, server = new_peer_connection(LOOPBACK), new_peer_connection(LOOPBACK)
+    receiver = FrameReceiver(client, lambda frame: None, prefer=("vp8",))
+    sender = EncodedSender(
+        server,
+        on_keyframe_request=lambda: None,
+        on_bitrate=lambda bps: None,
+        on_receiver_report=lambda rtt, lost: None,
+    )
+    pair = Pair(server, client, sender, receiver)
+    await negotiate(pair)
+    assert sender.codec == "vp8"
+    await close_peer(client)
+    await close_peer(server)
+
+
+async def test_feedback_reaches_the_sender_and_malformed_feedback_harms_nothing() -> None:
+    clip = encode_clip("h264", 10)
+    async with connected() as pair:
+        await send_clip(pair, clip)
+        await until(lambda: len(pair.frames) == 10)
+        own, media = pair.receiver._own_ssrc, pair.receiver._ssrc
+        assert media is not None
+        fir = struct.pack("!LBBH", media, 1, 0, 0)
+        pair.receiver._send_rtcp(RtcpPsfbPacket(RTCP_PSFB_FIR, own, 0, fir))
+        await until(lambda: pair.keyframe_requests == 1)
+        remb = pack_remb_fci(1_234_000, [media])
+        pair.receiver._send_rtcp(RtcpPsfbPacket(RTCP_PSFB_APP, own, 0, remb))
+        await until(lambda: pair.bitrates == [1_234_000])
+        for fci in (remb[:-2], remb[:8] + b"\x00" * 4, b"REMB"):
+            broken = fci + b"\x00" * (-len(fci) % 4)
+            pair.receiver._send_rtcp(RtcpPsfbPacket(RTCP_PSFB_APP, own, 0, broken))
+        truncated = bytearray(bytes(RtcpPsfbPacket(RTCP_PSFB_APP, own, 0, remb)))
+        truncated[16] = 200  # names more streams than it lists
+        pair.receiver._send_rtcp(truncated)  # type: ignore[arg-type]
+        pair.receiver.request_keyframe()
+        await until(lambda: pair.keyframe_requests == 2)
+        await send_clip(pair, clip)
+        await until(lambda: len(pair.frames) == 20)
+
+
+async def test_connections_leave_no_descriptor_behind() -> None:
+    async def once() -> None:
+        async with connected():
+            pass
+
+    await once()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(4):
+        await once()
+    assert len(os.listdir("/proc/self/fd")) == before

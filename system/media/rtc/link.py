@@ -15,6 +15,7 @@ import random
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from aioice import Candidate, Connection
@@ -22,7 +23,6 @@ from aioice.candidate import candidate_foundation, candidate_priority
 from aioice.ice import (
     CandidatePair,
     StunProtocol,
-    get_host_addresses,
     server_reflexive_candidate,
 )
 from aioice.stun import Message, TransactionError
@@ -69,13 +69,12 @@ class Link:
             return None
         return self.connection._nominated.get(1)
 
-    def send(self, pair: CandidatePair, data: bytes) -> None:
-        """Send a protected datagram to the peer, without waiting."""
+    def outlet(self, pair: CandidatePair) -> Callable[[bytes], None]:
+        """Sends protected datagrams to the pair's peer, without waiting."""
         protocol = pair.protocol
         if isinstance(protocol, MediaProtocol):
-            protocol.send_now(data, pair.remote_addr)
-        else:
-            protocol.transport.sendto(data, pair.remote_addr)
+            return partial(_send_to, protocol.send_now, pair.remote_addr)
+        return partial(_send_to, protocol.transport.sendto, pair.remote_addr)
 
     async def probe(self) -> float | None:
         """One STUN round trip in seconds, None if unanswered within half a second.
@@ -277,9 +276,10 @@ def scope(connection: Connection, link: Link) -> None:
     link.connection = connection
 
 
-def host_addresses() -> list[str]:
-    """Every address of this host that aioice would gather."""
-    return get_host_addresses(use_ipv4=True, use_ipv6=True)
+def _send_to(
+    send: Callable[[bytes, tuple[str, int]], None], addr: tuple[str, int], data: bytes
+) -> None:
+    send(data, addr)
 
 
 def _bound_socket(address: str, port_range: tuple[int, int] | None) -> socket.socket | None:

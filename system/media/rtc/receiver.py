@@ -288,4 +288,4 @@ class FrameReceiver:
         session = self._transport._tx_srtp
         if pair is None or session is None:
             return
-        self._link.send(pair, session.protect_rtcp(bytes(packet)))
+        self._link.outlet(pair)(session.protect_rtcp(bytes(packet)))

@@ -164,13 +164,14 @@ class EncodedSender:
         timestamp = (self._rtp_origin + capture_time_us * 9 // 100) & 0xFFFFFFFF
         self._last_capture = (timestamp, time.monotonic())
         tail = self._extension_block()
+        outlet, protect = self._link.outlet(pair), self._sender.transport._tx_srtp.protect
         sent = 0
         last = len(payloads) - 1
         for i, payload in enumerate(payloads):
             packet = _Sent(self._sequence, timestamp, i == last, payload)
             self._history[packet.sequence % HISTORY] = packet
             self._sequence = (self._sequence + 1) & 0xFFFF
-            self._transmit(packet.serialise(self._payload_type, self._ssrc, tail))
+            outlet(protect(packet.serialise(self._payload_type, self._ssrc, tail)))
             sent += len(payload)
         self.frames_sent += 1
         self.packets_sent += len(payloads)
@@ -239,13 +240,11 @@ class EncodedSender:
         profile, value = self._extensions.set(values)
         return struct.pack("!HH", profile, len(value) >> 2) + value if value else b""
 
-    def _transmit(self, packet: bytes) -> None:
+    def _retransmit(self, lost: list[int]) -> None:
         pair = self._link.selected()
         if pair is None:
             return
-        self._link.send(pair, self._sender.transport._tx_srtp.protect(packet))
-
-    def _retransmit(self, lost: list[int]) -> None:
+        outlet, protect = self._link.outlet(pair), self._sender.transport._tx_srtp.protect
         now = time.monotonic()
         tail = self._extension_block()
         for sequence in lost:
@@ -257,11 +256,11 @@ class EncodedSender:
             packet.resent_at = now
             self.packets_retransmitted += 1
             if self._rtx_payload_type is None:
-                self._transmit(packet.serialise(self._payload_type, self._ssrc, tail))
+                outlet(protect(packet.serialise(self._payload_type, self._ssrc, tail)))
                 continue
             rtx = packet.wrapped(self._rtx_sequence)
             self._rtx_sequence = (self._rtx_sequence + 1) & 0xFFFF
-            self._transmit(rtx.serialise(self._rtx_payload_type, self._sender._rtx_ssrc, tail))
+            outlet(protect(rtx.serialise(self._rtx_payload_type, self._sender._rtx_ssrc, tail)))
 
     async def _run_rtcp(self) -> None:
         while True:

@@ -55,7 +55,6 @@ METHODS: list[tuple[Any, str, list[str], bool]] = [
     (aioice.Connection, "check_incoming", ["self", "message", "addr", "protocol"], False),
     (aioice.Connection, "build_request", ["self", "pair", "nominate"], False),
     (aioice.Connection, "data_received", ["self", "data", "component"], False),
-    (aioice.ice, "get_host_addresses", ["use_ipv4", "use_ipv6"], False),
     (aioice.ice, "server_reflexive_candidate", ["protocol", "stun_server"], True),
     (aioice.ice.StunProtocol, "__init__", ["self", "receiver"], False),
     (aioice.ice.StunProtocol, "datagram_received", ["self", "data", "addr"], False),
