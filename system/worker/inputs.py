@@ -80,6 +80,7 @@ class InputHandler:
         self._out = outlets
         self._drags = DragTracker()
         self._overlay = Overlay()
+        self._told_project = scene.project
 
     @property
     def outstanding(self) -> tuple[Edit, ...]:
@@ -119,8 +120,10 @@ class InputHandler:
         before = self._scene.revision
         self._show()
         if self._scene.revision != before:
-            self._out.edit_channel(self.state())
             self._out.changed()
+        if self._scene.project is not self._told_project:
+            self._told_project = self._scene.project
+            self._out.edit_channel(self.state())
 
     def acknowledged(self, message: EditAcknowledged) -> None:
         """Signaling's answer to an edit of this session."""

@@ -209,6 +209,14 @@ def test_anothers_edit_is_told_as_state(desk: Desk) -> None:
     assert desk.changes == 1
 
 
+def test_ones_own_edit_is_told_as_state_once_it_is_in_the_log(desk: Desk) -> None:
+    desk.send("device:drag", {"deviceId": A, "position": [9, 9, 0], "end": True})
+    assert desk.of(State) == []
+    desk.acknowledge(desk.asked[0], 1)
+    desk.room.apply(LoggedEdit(index=1, edit=desk.asked[0]))
+    assert [state.state["project"] for state in desk.of(State)] == [desk.room.project.digest()]
+
+
 def test_edits_on_their_way_are_bounded(desk: Desk) -> None:
     for i in range(MAX_OUTSTANDING + 1):
         data = {"deviceId": A, "position": [i % 10, 0, 0], "end": True}
