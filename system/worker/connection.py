@@ -12,6 +12,7 @@ import msgspec
 from system.media.rtc.ice import IceSettings
 from system.media.rtc.peer import (
     close_peer,
+    link_of,
     new_peer_connection,
     parse_candidate,
     parse_description,
@@ -107,6 +108,10 @@ class Connection:
             if channel is not None and channel.readyState == "open":
                 return self._send(channel, codec.encode(message))
         return False
+
+    async def probe(self) -> None:
+        """Ask the peer for a sign of life; an answer shows in ``sender.last_media_at``."""
+        await link_of(self._pc).probe()
 
     async def close(self) -> None:
         await close_peer(self._pc)

@@ -287,9 +287,14 @@ class WorkerSession:
         await stream.run(sender)
 
     async def _watch(self) -> None:
-        """End the session when it has not connected in time, or has fallen silent."""
+        """End the session when it has not connected in time, or has fallen silent.
+
+        A viewer whose signaling socket is gone is asked: it may have little to say of itself.
+        """
         while True:
             await asyncio.sleep(TICK_S)
+            if not self._attached and self._connection is not None:
+                await self._connection.probe()
             life = Life(self._attached, self._heard_s, self._deadline_s)
             reason = verdict(life, time.monotonic(), self._heartbeat_s())
             if reason is not None:
