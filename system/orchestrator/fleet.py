@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 import uuid
+from collections.abc import Callable
 from typing import Final
 
 from system.orchestrator.boots import BootTimes
@@ -34,12 +34,14 @@ class Fleet:
         provider: Provider,
         notices: Notices,
         metrics: Metrics,
+        clock: Callable[[], float],
     ) -> None:
         self._spec = spec
         self._ledger = ledger
         self._provider = provider
         self._notices = notices
         self._metrics = metrics
+        self._clock = clock
         self._boots = BootTimes(spec.boot, seed=spec.seed)
         self._delayed = 0
         self._delays_s: dict[str, float] = {}
@@ -50,7 +52,7 @@ class Fleet:
     @property
     def backing_off(self) -> bool:
         """Boots have failed lately: nothing is launched for a while."""
-        return time.monotonic() < self._launch_from_s
+        return self._clock() < self._launch_from_s
 
     async def launch(self, count: int, *, delayed: bool = True) -> None:
         """Start ``count`` workers, each with its drawn boot delay."""
@@ -147,7 +149,7 @@ class Fleet:
     async def _boot_failed(self, worker_id: str, reason: str) -> None:
         self.failed_boots += 1
         pause_s = min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (self.failed_boots - 1))
-        self._launch_from_s = time.monotonic() + pause_s
+        self._launch_from_s = self._clock() + pause_s
         self._metrics.boot_failures.labels(self._spec.name).inc()
         await self._fail(worker_id, reason)
 

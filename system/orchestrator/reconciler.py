@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from system.orchestrator import pools
@@ -54,17 +55,20 @@ class Reconciler:
         provider: Provider,
         notices: Notices,
         metrics: Metrics,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.spec = spec
         self.policy: PolicySpec = pools.policy(spec.policy, spec.max_workers)
         self.max_workers = spec.max_workers
         self.snapshot = PoolSnapshot(spec.name, 0, (), ())
         self.turnover = Turnover()
-        self.fleet = Fleet(spec, ledger, provider, notices, metrics)
+        self.fleet = Fleet(spec, ledger, provider, notices, metrics, clock)
         self.arrivals = 0
         """Sessions that asked since the last decision."""
         self._ledger = ledger
         self._metrics = metrics
+        self._clock = clock
         self._memory: Numbers = INITIAL_MEMORY
         self._decided_s: float | None = None
         self._started = False
@@ -126,7 +130,7 @@ class Reconciler:
 
     async def _loop(self) -> None:
         while True:
-            began_s = time.monotonic()
+            began_s = self._clock()
             try:
                 await self.step()
             except StoreUnavailable as error:
@@ -134,7 +138,7 @@ class Reconciler:
                 _log.warning("pool.unseen", pool=self.spec.name, error=str(error))
                 await asyncio.sleep(RETRY_S)
                 continue
-            took_s = time.monotonic() - began_s
+            took_s = self._clock() - began_s
             await asyncio.sleep(min(MAX_PAUSE_S, max(MIN_PAUSE_S, PAUSE_PER_LOOK * took_s)))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._idle_s()):
@@ -144,7 +148,7 @@ class Reconciler:
         """How long to wait for a change."""
         if self.policy.interval_s <= 0 or self._decided_s is None:
             return TICK_S
-        due_s = self._decided_s + self.policy.interval_s - time.monotonic()
+        due_s = self._decided_s + self.policy.interval_s - self._clock()
         return min(TICK_S, max(0.0, due_s))
 
     async def step(self) -> None:
@@ -195,7 +199,7 @@ class Reconciler:
         self._changed = asyncio.Event()
 
     async def _decide(self, snapshot: PoolSnapshot) -> None:
-        now_s = time.monotonic()
+        now_s = self._clock()
         due_s = (self._decided_s or 0.0) + self.policy.interval_s
         if self._decided_s is not None and now_s < due_s:
             return
@@ -220,7 +224,7 @@ class Reconciler:
         await self.fleet.terminate(snapshot, int(actions[TERMINATE]))
 
     def _actions(self, snapshot: PoolSnapshot) -> tuple[Numbers, Numbers, Numbers]:
-        observation = observe(snapshot, self.spec, time.monotonic(), self.arrivals)
+        observation = observe(snapshot, self.spec, self._clock(), self.arrivals)
         actions, memory = self.policy.decide(observation, self.policy.parameters, self._memory)
         return actions, memory, observation
 

@@ -17,7 +17,7 @@ from system.protocol.states import (
 )
 from system.store import schema
 from system.store.base import Record
-from system.store.transaction import LedgerBase
+from system.store.transaction import WORKER_LOST, LedgerBase
 
 _ALIVE = SERVING | {WorkerState.DRAINING}
 _PLACED = frozenset(
@@ -79,7 +79,7 @@ class ExpiryLedger(LedgerBase):
             ended = await self._end_worker(
                 worker.worker_id,
                 lambda at_ms: WorkerFailed(at_ms, "no heartbeat"),
-                "worker_lost",
+                WORKER_LOST,
                 still_silent,
             )
             if ended is not None:
@@ -145,5 +145,5 @@ def _overdue(
         case SessionState.QUEUED if session.session_id not in asking:
             return "abandoned"
     if session.state in _PLACED and (session.worker_id, session.session_id) not in placed:
-        return "worker_lost"
+        return WORKER_LOST
     return None

@@ -22,7 +22,7 @@ from system.protocol.states import (
 from system.store import schema
 from system.store.base import ANY, Change
 from system.store.reserving import ReservingLedger
-from system.store.transaction import WorkerEventAt
+from system.store.transaction import WORKER_LOST, WorkerEventAt
 
 
 class PoolLedger(ReservingLedger):
@@ -111,13 +111,15 @@ class PoolLedger(ReservingLedger):
         """A resting worker serves again; None where it does not rest."""
         return await self._to_worker(worker_id, WorkerScrubbed, "")
 
-    async def gone(self, worker_id: str, reason: str = "") -> list[Session]:
+    async def gone(self, worker_id: str) -> list[Session]:
         """The worker's process has ended as it was told; its sessions, now ended."""
-        return await self._end_worker(worker_id, WorkerGone, reason) or []
+        return await self._end_worker(worker_id, WorkerGone, WORKER_LOST) or []
 
     async def fail(self, worker_id: str, reason: str) -> list[Session]:
         """The worker is lost; its sessions, now ended."""
-        ended = await self._end_worker(worker_id, lambda now: WorkerFailed(now, reason), reason)
+        ended = await self._end_worker(
+            worker_id, lambda now: WorkerFailed(now, reason), WORKER_LOST
+        )
         return ended or []
 
     # --- inside ----------------------------------------------------------------

@@ -26,7 +26,7 @@ from system.protocol.states import (
 )
 from system.store import schema
 from system.store.base import ANY, Change, Record
-from system.store.transaction import LedgerBase
+from system.store.transaction import WORKER_LOST, LedgerBase
 
 HELD = frozenset({SessionState.CONNECTING, SessionState.ACTIVE, SessionState.SUSPENDED})
 """States in which a worker has the session, and says so when it registers again."""
@@ -78,7 +78,7 @@ class SessionLedger(LedgerBase):
             if isinstance(ready, Refusal):
                 return ready
             lost = tuple(s for s in worker.sessions if s not in ready.sessions)
-            _, changes = await self._ending_all(lost, "worker_lost")
+            _, changes = await self._ending_all(lost, WORKER_LOST)
             if await self.store.compare_and_set(
                 schema.worker_change(record, ready),
                 *(schema.session_change(None, session) for session in adopted),
@@ -108,7 +108,7 @@ class SessionLedger(LedgerBase):
         ended = await self._end_worker(
             worker_id,
             lambda now: WorkerFailed(now, reason),
-            "worker_lost",
+            WORKER_LOST,
             lambda worker: worker.generation == generation and node in (None, worker.node),
         )
         return ended or []

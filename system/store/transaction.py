@@ -22,6 +22,9 @@ from system.store.base import ANY, Change, Record, Store, StoreUnavailable
 MAX_ATTEMPTS: Final = 24
 MAX_PAUSE_S: Final = 0.05
 
+WORKER_LOST: Final = "worker_lost"
+"""Reason of the sessions that end with their worker."""
+
 WorkerEventAt = Callable[[int], WorkerEvent]
 """Makes a worker's event from the store's time."""
 
