@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
-import math
 import time
 
 import aiohttp
@@ -399,28 +398,9 @@ class RemoteRenderClient(InputApi):
     def _report(self, second: Second | None) -> None:
         if second is None:
             return
-        counters = self._counters()
-        self.stats = Stats(
-            fps=second.fps,
-            rtt=1000 * second.rtt_s,
-            packets_lost=counters.packets_lost,
-            bytes_received=counters.bytes_received,
-            jitter=second.added.jitter_s,
-            bitrate=second.bitrate_bps / 1e6,
-        )
+        self.stats = Stats.of(second, self._counters())
         self._callbacks.on_second(second, self.meter.take_inputs())
         self._callbacks.on_stats(self.stats)
 
     def _counters(self) -> Counters:
-        if self._media is None:
-            return Counters()
-        counters = self._media.receiver.counters
-        return Counters(
-            packets_received=counters.packets_received,
-            packets_lost=counters.packets_lost,
-            bytes_received=counters.bytes_received,
-            nack_count=counters.nack_count,
-            pli_count=counters.pli_count,
-            keyframes=counters.keyframes,
-            jitter_s=counters.jitter_s if counters.packets_received else math.nan,
-        )
+        return self._media.counters() if self._media is not None else Counters()

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Literal
 
 from system.client.latency import InputSample
-from system.client.meter import Second
+from system.client.meter import Counters, Second
 from system.client.tiers import OnPicture
 from system.media.marker import FrameMarker
 from system.media.rtc.assembler import ReceivedFrame
@@ -67,6 +67,18 @@ class Stats:
     bytes_received: int
     jitter: float
     bitrate: float
+
+    @classmethod
+    def of(cls, second: Second, totals: Counters) -> Stats:
+        """The second, and the stream's totals at its end."""
+        return cls(
+            fps=second.fps,
+            rtt=1000 * second.rtt_s,
+            packets_lost=totals.packets_lost,
+            bytes_received=totals.bytes_received,
+            jitter=second.added.jitter_s,
+            bitrate=second.bitrate_bps / 1e6,
+        )
 
 
 def _nothing(*_: object) -> None:

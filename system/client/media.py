@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 import msgspec
 from aiortc import RTCDataChannel
 
+from system.client.meter import Counters
 from system.media.rtc.assembler import ReceivedFrame
 from system.media.rtc.description import without_abs_send_time
 from system.media.rtc.ice import IceSettings
@@ -120,9 +122,18 @@ class Media:
         self._closed = True
         await close_peer(self.pc)
 
-    @property
-    def closed(self) -> bool:
-        return self._closed
+    def counters(self) -> Counters:
+        """Totals of this negotiation's stream."""
+        counters = self.receiver.counters
+        return Counters(
+            packets_received=counters.packets_received,
+            packets_lost=counters.packets_lost,
+            bytes_received=counters.bytes_received,
+            nack_count=counters.nack_count,
+            pli_count=counters.pli_count,
+            keyframes=counters.keyframes,
+            jitter_s=counters.jitter_s if counters.packets_received else math.nan,
+        )
 
     def _send(self, channel: RTCDataChannel, text: str) -> bool:
         if self._closed or channel.readyState != "open":

@@ -74,7 +74,8 @@ async def test_a_session_is_joined_streamed_acted_on_and_left(tier: str) -> None
     assert not any(s.lost for s in samples)
     assert sum(s.frames_received for s in seconds) > 20
     assert seconds[0].frame_delivery == 1.0
-    assert sum(s.frames_decoded > 0 for s in seconds) == (len(seconds) if tier == "decode" else 0)
+    decoded = sum(s.frames_decoded for s in seconds)
+    assert decoded > 20 if tier == "decode" else decoded == 0
     assert stats[0].bitrate > 0.1
     assert not math.isnan(stats[0].rtt)
     assert client.meter.totals.histograms["input.to_frame"].n == len(latencies)
