@@ -9,9 +9,9 @@ import argparse
 import ipaddress
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from system.protocol.limits import MAX_ID_CHARS
@@ -76,11 +76,11 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
 
-    def flag(name: str, kind: object, text: str, *, dest: str | None = None) -> None:
+    def flag(name: str, kind: Callable[[str], Any], text: str, *, dest: str | None = None) -> None:
         variable = "RR_" + name.upper().replace("-", "_")
         field = dest or name.replace("-", "_")
         default = environ.get(variable) or getattr(_DEFAULTS, field)
-        parser.add_argument(f"--{name}", dest=field, type=kind, default=default, help=text)  # type: ignore[arg-type]
+        parser.add_argument(f"--{name}", dest=field, type=kind, default=default, help=text)
 
     flag("id", _identifier, "this worker's id in the pool", dest="worker_id")
     flag("generation", _count, "grows with every start of the same id")
@@ -168,7 +168,7 @@ def _bitrate(text: str) -> int:
     return int(float(match[1]) * _RATE_UNITS[match[2]])
 
 
-def _one_of(*names: str) -> object:
+def _one_of(*names: str) -> Callable[[str], str]:
     def choose(text: str) -> str:
         if text not in names:
             raise _bad(f"{text!r} is not one of {', '.join(names)}")
