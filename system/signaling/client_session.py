@@ -7,7 +7,7 @@ read. Everything that must survive this object is in the store.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -149,6 +149,9 @@ class ClientSession:
             self._fail(ErrorCode.UNAVAILABLE)
         except TimeoutError:
             self._fail(ErrorCode.CONNECT_TIMEOUT)
+        except Exception as error:
+            log.exception("session.broken", error, session_id=self.session_id)
+            self._fail(ErrorCode.INTERNAL)
 
     async def _get_worker(self) -> None:
         """Return with a confirmed session; raises what ``_establish`` handles."""
@@ -303,6 +306,8 @@ class ClientSession:
         shown = replies.reason(reason)
         log.info("session.ended", session_id=self.session_id, reason=shown)
         self._node.metrics.sessions.labels("ended").inc()
+        if shown == ErrorCode.WORKER_LOST.value:
+            self._error(ErrorCode.WORKER_LOST)
         self._connection.send(m.SessionEnded(session_id=self.session_id, reason=shown))
         self._connection.close(CloseCode.SESSION_ENDED, shown)
 
@@ -348,11 +353,7 @@ class ClientSession:
                 self.end("lost")
             return
         self._missing_since = None
-        if session.session_id != placement.session_id:
-            return
         if session.state is SessionState.ENDED or session.fence != placement.fence:
-            if session.reason == "worker_lost":
-                self._error(ErrorCode.WORKER_LOST)
             self.end(session.reason)
         elif session.node and session.node != self._node.name:
             self.supersede()
@@ -381,25 +382,19 @@ class ClientSession:
     def _tidy(self) -> None:
         """Give up what the client held: at once, or, if it may come back, for later."""
         node = self._node
-        patience_s = node.config.orphan_s
+        reason = self._leaving or "client_left"
         placing, self._placing = self._placing, None
         placement = self._detach()
         if placing is not None:
-            reason = self._leaving or "client_left"
-            node.tasks.errand(
-                lambda: placing.give_back(reason), name="give-back", patience_s=patience_s
-            )
+            self._errand("give-back", lambda: placing.give_back(reason))
         if placement is None or self._over:
             return
         if self._active.is_set() and not self._leaving:
             node.metrics.sessions.labels("suspended").inc()
-            node.tasks.errand(
-                lambda: departure.suspend(node, placement), name="suspend", patience_s=patience_s
-            )
+            self._errand("suspend", lambda: departure.suspend(node, placement))
         else:
-            reason = self._leaving or "client_left"
-            node.tasks.errand(
-                lambda: departure.release(node, placement, reason),
-                name="release",
-                patience_s=patience_s,
-            )
+            self._errand("release", lambda: departure.release(node, placement, reason))
+
+    def _errand(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Clean-up outlasts the client, and an outage of the store for a while."""
+        self._node.tasks.errand(work, name=name, patience_s=self._node.config.orphan_s)

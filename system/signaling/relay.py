@@ -119,3 +119,5 @@ class Relay:
                 client.deliver(_for_client.decode(bytes(envelope.message)))
         except (msgspec.DecodeError, ProtocolError) as error:
             log.warning("relay.undecodable", error=type(error).__name__)
+        except Exception as error:
+            log.exception("relay.failed", error)

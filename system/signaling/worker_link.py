@@ -103,6 +103,8 @@ class WorkerLink:
                 await self._take(message)
             except StoreUnavailable:
                 log.warning("worker.unheard", worker_id=self.worker_id)
+            except Exception as error:
+                log.exception("worker.mishandled", error, worker_id=self.worker_id)
             finally:
                 self._inbox.task_done()
 
@@ -147,9 +149,7 @@ class WorkerLink:
         )
         log.info("worker.lost", worker_id=self.worker_id, sessions=len(ended))
         for session in ended:
-            error = m.Error(error="worker lost", code=ErrorCode.WORKER_LOST, retryable=True)
-            await node.relay.to_client(session.session_id, error)
-            over = m.SessionEnded(session_id=session.session_id, reason="worker_lost")
+            over = m.SessionEnded(session_id=session.session_id, reason=session.reason)
             await node.relay.to_client(session.session_id, over)
 
     # --- sessions --------------------------------------------------------------

@@ -73,25 +73,27 @@ class Load:
             await _send(ws, type="register", workerId=name, generation=1, slots=slots)
             held: dict[str, object] = {}
             beats = asyncio.create_task(_beat(ws, held))
-            async for frame in ws:
-                message = msgspec.json.decode(frame.data)
-                session_id = message.get("sessionId")
-                if message["type"] == "session-assigned":
-                    held[session_id] = message["fence"]
-                    for kind in ("session-confirmed", "session-active"):
-                        await _send(ws, type=kind, sessionId=session_id, fence=message["fence"])
-                elif message["type"] == "offer":
-                    sent_at = message["sdp"]["sdp"]
-                    if sent_at != "0":
-                        self.one_way_s.append(time.perf_counter() - float(sent_at))
-                    await _send(
-                        ws,
-                        type="answer",
-                        sessionId=session_id,
-                        negotiation=message["negotiation"],
-                        sdp={"type": "answer", "sdp": sent_at},
-                    )
-            beats.cancel()
+            try:
+                async for frame in ws:
+                    message = msgspec.json.decode(frame.data)
+                    session_id = message.get("sessionId")
+                    if message["type"] == "session-assigned":
+                        held[session_id] = message["fence"]
+                        for kind in ("session-confirmed", "session-active"):
+                            await _send(ws, type=kind, sessionId=session_id, fence=message["fence"])
+                    elif message["type"] == "offer":
+                        sent_at = message["sdp"]["sdp"]
+                        if sent_at != "0":
+                            self.one_way_s.append(time.perf_counter() - float(sent_at))
+                        await _send(
+                            ws,
+                            type="answer",
+                            sessionId=session_id,
+                            negotiation=message["negotiation"],
+                            sdp={"type": "answer", "sdp": sent_at},
+                        )
+            finally:
+                beats.cancel()
 
     async def client(self, n: int, start: asyncio.Event, stop_at: list[float]) -> None:
         headers = self.headers(Audience.CLIENT, f"u{n}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from system.protocol import limits
@@ -116,6 +116,7 @@ parts = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(parts, max_size=60), st.integers(0, 60))
 def test_no_candidate_ever_overtakes_or_outlives_its_offer(
     sent: list[Offer | IceCandidate], opens_after: int
