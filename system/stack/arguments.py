@@ -22,6 +22,8 @@ def orchestrator(
         *("--pool-config", str(pool_path)),
         *("--signaling", f"{signaling_url}/ws"),
         *("--worker-args", json.dumps(worker(config))),
+        *("--worker-log-dir", str(pool_path.parent)),
+        *("--heartbeat", f"{config.heartbeat_s:g}s"),
     ]
 
 

@@ -219,7 +219,8 @@ class EmbeddedStack:
         while api.counts().ready < target:
             self.check()
             if time.monotonic() > deadline:
-                tail = log_tail(self.log_dir / f"{ORCHESTRATOR}.log")
+                logs = sorted(self.log_dir.glob("worker-*.log"), key=lambda p: p.stat().st_mtime)
+                tail = log_tail((logs or [self.log_dir / f"{ORCHESTRATOR}.log"])[-1])
                 waited = f"{self.config.ready_timeout_s:g} s"
                 raise StackError(f"{target} ready workers are not there after {waited}: {tail}")
             time.sleep(POLL_S)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import http.client
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -133,7 +134,7 @@ def workers_below(pid: int) -> dict[str, psutil.Process]:
     found = {}
     for child in children:
         try:
-            worker = _worker_id(child.cmdline())
+            worker = worker_id(child.cmdline())
         except psutil.Error:
             continue
         if worker is not None:
@@ -141,7 +142,8 @@ def workers_below(pid: int) -> dict[str, psutil.Process]:
     return found
 
 
-def _worker_id(argv: list[Any]) -> str | None:
+def worker_id(argv: Sequence[str]) -> str | None:
+    """The id in a worker's command line; None for any other process."""
     if "system.worker" not in argv or "--id" not in argv[:-1]:
         return None
-    return str(argv[argv.index("--id") + 1])
+    return argv[argv.index("--id") + 1]

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -17,6 +18,10 @@ import aiohttp
 import pytest
 from stack_viewer import Viewer, gather_loopback_only
 
+from system.client.client import RemoteRenderClient
+from system.client.config import Callbacks, ClientConfig
+from system.client.latency import InputSample
+from system.media.rtc.ice import LOOPBACK
 from system.stack import EmbeddedStack, PoolConfig, StackConfig, StreamConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,6 +103,29 @@ async def test_an_input_is_acknowledged_with_the_frame_that_shows_it(stack: Embe
         await until(lambda: acknowledged() == set(range(10)), 2, f"only {viewer.data}")
         frames = [m["frameId"] for m in viewer.data if m["type"] == "input:ack"]
         assert frames == sorted(frames)
+
+
+async def test_the_measuring_client_joins_and_times_its_inputs(stack: EmbeddedStack) -> None:
+    samples: list[InputSample] = []
+    client = RemoteRenderClient(
+        ClientConfig(url=f"{stack.url}/ws", ice=LOOPBACK, fps=30),
+        Callbacks(on_second=lambda second, decided: samples.extend(decided)),
+    )
+    try:
+        await client.connect("ada", "p1")
+        assert client.worker_id in stack.worker_pids()
+        for _ in range(20):
+            assert client.send_camera_orbit(4.0, 1.0)
+            await asyncio.sleep(0.05)
+        await until(lambda: len(samples) >= 20, 4, "inputs without a verdict")
+    finally:
+        await client.disconnect()
+    assert client.timeline.join_time_s < 2
+    phases = client.timeline.phases_s()
+    assert sum(phases.values()) == pytest.approx(client.timeline.join_time_s)
+    times = [sample.value_s for sample in samples if sample.value_s is not None]
+    assert len(times) >= 19
+    assert 0 < statistics.median(times) < 0.15
 
 
 async def test_a_killed_worker_is_told_at_once_and_replaced(stack: EmbeddedStack) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +17,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from system.client.client import RemoteRenderClient
+from system.client.config import ClientConfig
+from system.client.errors import JoinFailed
+from system.media.rtc.ice import LOOPBACK
+from system.protocol import tokens
 from system.stack import EmbeddedStack, PoolConfig, StackConfig, StackError, StreamConfig
 from system.stack.errors import AddressInUse
 
@@ -25,27 +32,35 @@ SMALL = StreamConfig(width=320, height=180, fps=15, bitrate_bps=300_000)
 
 def small(workers: int = 1, **settings: object) -> StackConfig:
     pool = PoolConfig(initial=workers, max_workers=max(1, workers))
-    return StackConfig(pools=(pool,), stream=SMALL, **settings)  # type: ignore[arg-type]
+    return StackConfig(pools=(pool,), stream=SMALL, renderer="painter", **settings)  # type: ignore[arg-type]
 
 
 @pytest.fixture
 def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A value that every process started by this test inherits."""
-    value = secrets.token_hex(8)
+    """A value that every process started by this test inherits, and a directory for its files."""
+    value = f"/tmp/{secrets.token_hex(8)}"
+    Path(value).mkdir()
     monkeypatch.setenv(MARK, value)
+    monkeypatch.setenv("TMPDIR", value)
+    monkeypatch.setattr(tempfile, "tempdir", value)
     yield value
     left = marked(value)
     for process in left:
         process.kill()
+    shutil.rmtree(value)
     assert left == []
 
 
 def marked(value: str) -> list[psutil.Process]:
-    """The live processes with the mark; this one had its environment before it."""
+    """The live processes with the mark; this one had its environment before it.
+
+    Valkey overwrites its environment, but works in its own temporary directory.
+    """
     found = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get(MARK) == value and process.status() != psutil.STATUS_ZOMBIE:
+            ours = process.environ().get(MARK) == value or process.cwd().startswith(value)
+            if ours and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
         except psutil.Error:
             continue
@@ -68,7 +83,17 @@ def up(mark: str, *options: str) -> subprocess.Popen[str]:
         "import sys; from system.cli.system_group import group; group()",
     ]
     return subprocess.Popen(
-        [*command, "up", "--workers", "1", "--resolution", "320x180", "--fps", "15", *options],
+        [
+            *command,
+            "up",
+            "--workers",
+            "1",
+            "--resolution",
+            "320x180",
+            "--renderer",
+            "painter",
+            *options,
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -77,47 +102,66 @@ def up(mark: str, *options: str) -> subprocess.Popen[str]:
     )
 
 
-def test_a_stack_starts_warm_and_leaves_nothing(mark: str) -> None:
+@pytest.fixture(scope="module")
+def running() -> Iterator[EmbeddedStack]:
     with EmbeddedStack(small(workers=2, min_ready=2)) as stack:
-        assert stack.ready_s < 15
-        roles = sorted(stack.component_pids())
-        assert roles == ["orchestrator", "signaling", "store"]
-        assert len(stack.worker_pids()) == 2
-        assert len(marked(mark)) >= 5
-        pool = stack.pool_snapshot().pool
-        assert pool is not None
-        assert (pool.ready, pool.booting, pool.busy) == (2, 0, 0)
+        yield stack
+
+
+def test_a_snapshot_tells_the_pool_and_what_each_process_uses(running: EmbeddedStack) -> None:
+    assert sorted(running.component_pids()) == ["orchestrator", "signaling", "store"]
+    snapshot = running.pool_snapshot()
+    assert snapshot.pool is not None
+    assert (snapshot.pool.ready, snapshot.pool.booting, snapshot.pool.busy) == (2, 0, 0)
+    roles = sorted(use.role for use in snapshot.processes)
+    assert roles == ["orchestrator", "signaling", "store", "worker", "worker"]
+    assert len({use.node for use in snapshot.processes}) == 5
+    assert all(use.rss_bytes > 1_000_000 for use in snapshot.processes)
+    workers = {use.node: use.pid for use in snapshot.processes if use.role == "worker"}
+    assert workers == running.worker_pids()
+
+
+async def test_only_a_token_holder_joins_a_stack_with_a_secret(running: EmbeddedStack) -> None:
+    keys = tokens.Keys.from_secret(running.secret)
+    now_s, audience = time.time(), tokens.Audience.CLIENT
+    token = tokens.sign(keys, audience, "ada", now_s=now_s, ttl_s=60, project_id="p1")
+
+    async def join(token: str | None) -> float:
+        client = RemoteRenderClient(ClientConfig(url=f"{running.url}/ws", ice=LOOPBACK))
+        try:
+            await client.connect("ada", "p1", token)
+            return client.timeline.join_time_s
+        finally:
+            await client.disconnect()
+
+    assert await join(token) < 5
+    with pytest.raises(JoinFailed):
+        await join(None)
+
+
+def test_two_stacks_do_not_disturb_each_other(running: EmbeddedStack, mark: str) -> None:
+    before = running.worker_pids()
+    with EmbeddedStack(small(min_ready=0)) as second:
+        assert running.url != second.url
+        others = {process.pid for process in marked(mark)}
+        assert set(second.component_pids().values()) <= others
+        assert not set(before.values()) & others
+    running.check()
+    assert running.worker_pids() == before
+
+
+def test_a_stack_that_is_stopped_leaves_nothing(mark: str) -> None:
+    with EmbeddedStack(small(min_ready=0)) as stack:
+        names = {process.name() for process in marked(mark)}
+        assert any("valkey" in name or "redis" in name for name in names)
         log_dir = stack.log_dir
         assert log_dir.is_dir()
     assert marked(mark) == []
     assert not log_dir.exists()
+    assert list(Path(mark).iterdir()) == []
     stack.stop()
-
-
-def test_a_snapshot_names_each_process_and_what_it_uses(mark: str) -> None:
-    with EmbeddedStack(small()) as stack:
-        stack.pool_snapshot()
-        time.sleep(0.3)
-        uses = stack.pool_snapshot().processes
-        assert sorted(use.role for use in uses) == [
-            "orchestrator",
-            "signaling",
-            "store",
-            "worker",
-        ]
-        assert all(use.rss_bytes > 1_000_000 for use in uses)
-        assert all(0 <= use.cpu < 4 for use in uses)
-
-
-def test_two_stacks_do_not_disturb_each_other(mark: str) -> None:
-    with EmbeddedStack(small()) as first:
-        with EmbeddedStack(small()) as second:
-            assert first.url != second.url
-            assert not set(first.worker_pids().values()) & set(second.worker_pids().values())
-        first.check()
-        pool = first.pool_snapshot().pool
-        assert pool is not None
-        assert pool.ready == 1
+    with pytest.raises(StackError, match="started before"):
+        stack.start()
 
 
 def test_a_taken_port_is_one_line_and_starts_nothing(mark: str) -> None:
@@ -139,7 +183,7 @@ def test_a_component_that_cannot_start_is_told_in_one_line(mark: str) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         port = silent.getsockname()[1]
-    stack = EmbeddedStack(small(store_url=f"redis://127.0.0.1:{port}/0", ready_timeout_s=8))
+    stack = EmbeddedStack(small(store_url=f"redis://127.0.0.1:{port}/0", ready_timeout_s=2.5))
     with pytest.raises(StackError) as failed:
         stack.start()
     assert "\n" not in str(failed.value)
@@ -167,9 +211,11 @@ def test_ctrl_c_at_any_moment_of_the_start_leaves_nothing(mark: str, after_s: fl
     assert wait_none(mark, 1) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_running_stack_ends_cleanly_on_a_signal(mark: str, number: signal.Signals) -> None:
-    process = up(mark)
+@pytest.mark.parametrize(("number", "workers"), [(signal.SIGINT, "1"), (signal.SIGTERM, "0")])
+def test_a_running_stack_ends_cleanly_on_a_signal(
+    mark: str, number: signal.Signals, workers: str
+) -> None:
+    process = up(mark, "--workers", workers)
     assert process.stdout is not None
     assert process.stdout.readline().startswith("Up in ")
     process.send_signal(number)
@@ -179,7 +225,7 @@ def test_a_running_stack_ends_cleanly_on_a_signal(mark: str, number: signal.Sign
 
 
 def test_a_lost_component_ends_the_command_with_one_line(mark: str) -> None:
-    process = up(mark)
+    process = up(mark, "--workers", "0")
     assert process.stdout is not None
     assert process.stdout.readline().startswith("Up in ")
     victim = next(p for p in marked(mark) if "system.signaling" in p.cmdline())
@@ -201,8 +247,8 @@ def test_a_stack_works_in_a_process_that_gevent_has_patched(mark: str) -> None:
         "    while True:\n"
         "        gevent.sleep(0.02); ticks.append(1)\n"
         "ticker = gevent.spawn(tick)\n"
-        "config = StackConfig(pools=(PoolConfig(initial=1),), stream=StreamConfig(320, 180))\n"
-        "with EmbeddedStack(config) as stack:\n"
+        "pools, stream = (PoolConfig(initial=1),), StreamConfig(320, 180)\n"
+        "with EmbeddedStack(StackConfig(pools, stream, renderer='painter')) as stack:\n"
         "    stack.pool_snapshot()\n"
         "    print(len(ticks), stack.ready_s, stack.pool_snapshot().pool.ready)\n"
     )
