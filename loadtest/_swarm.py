@@ -23,6 +23,7 @@ from reports import tables
 from scenarios import schedule
 from scenarios.schedule import Arrival
 from system.client import hostproto
+from system.client.errors import HelperGone
 
 logger = logging.getLogger(__name__)
 
@@ -62,10 +63,14 @@ class Swarm:
         self._run = share
         parts = str(share.parts)
         spans = tuple(hostproto.Span(s.name, s.start_s, s.end_s) for s in share.spans)
-        self.helpers.begin(
-            lambda node: hostproto.Run(epoch=order.epoch, parts=parts, node=node, stages=spans),
-            self._node,
-        )
+        try:
+            self.helpers.begin(
+                lambda node: hostproto.Run(epoch=order.epoch, parts=parts, node=node, stages=spans),
+                self._node,
+            )
+        except HelperGone as error:
+            share.problems.append(str(error))
+            raise
         meter = ProcessMeter(
             share.node,
             start_at=share.start_at,

@@ -179,9 +179,10 @@ class WorkerSwarms:
 class WorkerSide:
     """One of Locust's workers, obeying its master."""
 
-    def __init__(self, runner: WorkerRunner, swarm: Swarm) -> None:
+    def __init__(self, runner: WorkerRunner, swarm: Swarm, pace: Callable[[], None]) -> None:
         self._runner = runner
         self._swarm = swarm
+        self._pace = pace
         self._lock = RLock()
         runner.register_message(PREFIX + "prepare", self._on_prepare, concurrent=True)
         runner.register_message(PREFIX + "begin", self._on_begin)
@@ -196,6 +197,8 @@ class WorkerSide:
             self._swarm.begin(self._order)
         except HelperGone as error:
             logger.error("%s", error)
+        else:
+            self._pace()
 
     def drain(self) -> None:
         """End the share and tell the master, once."""
@@ -206,6 +209,11 @@ class WorkerSide:
             outcome = self._swarm.drain()
             self._send_parts(outcome)
             self._send("drained", {"problems": outcome.problems})
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        self.drain()
+        self._swarm.close()
 
     def _send_parts(self, outcome: Outcome) -> None:
         for file in outcome.files:

@@ -8,10 +8,14 @@ helper processes; a Locust user only waits for the end of its session.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from locust import User, events, task
 
 from loadtest._wiring import LoadTest
-from scenarios.schedule import Arrival
+
+if TYPE_CHECKING:
+    from scenarios.schedule import Arrival
 
 load_test = LoadTest("Viewer")
 load_test.install(events)

@@ -1,0 +1,110 @@
+"""The load test end to end: Locust, helpers, real WebRTC, the embedded stack, the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from fake_streamer import Script, streaming
+from locust_run import LocustRun, free_port, judged, locust, read_json, read_text, until
+
+SCENARIO = """\
+version: 1
+name: small
+seed: 7
+stream: {resolution: 320x180, fps: 20, bitrate: 500kbps}
+load:
+  model: open
+  arrivals: {process: deterministic}
+  session: 2s
+  input: {rate: 4/s}
+  stages:
+    - {name: warmup, for: 1s, rate: 1/s, measure: false}
+    - {name: hold, for: 5s, rate: 1/s}
+pool: {slots_per_worker: 4, policy: {kind: fixed, size: 1}}
+gates:
+  - {id: join, metric: session.join_time, stat: p95, "<=": LIMIT}
+"""
+
+
+def scenario(path: Path, limit: str) -> str:
+    path.write_text(SCENARIO.replace("LIMIT", limit))
+    return str(path)
+
+
+def arrivals(out: Path) -> dict[str, str]:
+    """Session id to the Locust process that began it."""
+    rows = pq.read_table(out / "events.parquet", columns=["session_id", "node", "event"])
+    return {row["session_id"]: row["node"] for row in rows.to_pylist() if row["event"] == "arrival"}
+
+
+async def test_a_scenario_on_the_embedded_stack_is_measured_and_judged(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    file = scenario(tmp_path / "small.yaml", "30s")
+    run = await locust("--scenario", file, "--run-dir", str(out))
+    assert judged(run, out, 0), run.output
+    assert [gate["verdict"] for gate in read_json(out, "gates.json")] == ["PASS"]
+    metrics = read_json(out, "summary.json")["metrics"]
+    for name in ("session.join_time", "input.to_frame", "video.fps", "pool.workers.ready"):
+        assert metrics[name]["n"] > 0, name
+    assert read_text(out, "scenario.yaml") == SCENARIO.replace("LIMIT", "30s")
+    info = read_json(out, "run.json")
+    assert info["target"] == "embedded"
+    assert info["renderer"] != "unknown"
+    assert info["problems"] == []
+    for name in ("events.parquet", "samples.parquet", "system.parquet", "report.html"):
+        assert (out / name).is_file(), name
+    assert not (out / "parts").exists()
+    assert f"report: {out}/report.html" in run.output
+    for row in ("JOIN ", "INPUT ", "STREAM "):
+        assert row in run.output
+
+
+async def test_two_processes_share_one_schedule_and_a_failed_gate_is_exit_code_1(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "run"
+    file = scenario(tmp_path / "small.yaml", "1ms")
+    port = str(free_port())
+    run = await locust(
+        *("--scenario", file, "--run-dir", str(out), "--processes", "2"),
+        *("--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port),
+    )
+    assert judged(run, out, 1), run.output
+    assert [gate["verdict"] for gate in read_json(out, "gates.json")] == ["FAIL"]
+    assert read_json(out, "run.json")["problems"] == []
+    begun = arrivals(out)
+    assert sorted(begun) == [f"v{index}" for index in range(6)]
+    assert {begun[f"v{index}"] for index in (0, 2, 4)} == {"locust-0"}
+    assert {begun[f"v{index}"] for index in (1, 3, 5)} == {"locust-1"}
+
+
+async def test_a_lost_helper_fails_its_viewers_and_ctrl_c_still_writes_a_report(
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "run"
+    file = tmp_path / "closed.yaml"
+    file.write_text(
+        "version: 1\nname: closed\nload: {model: closed, users: 2, for: 60s}\n"
+        'gates: [{id: join, metric: session.join_time, stat: p95, "<=": 30s}]\n'
+    )
+    async with streaming(Script(fps=20)) as streamer:
+        run = await LocustRun.start(
+            "--scenario", str(file), "--run-dir", str(out), "--host", streamer.url
+        )
+        async with asyncio.timeout(30):
+            await until(lambda: len(streamer.peers) == 2)
+        (helper,) = run.helpers()
+        helper.kill()
+        await asyncio.sleep(1.5)
+        run.interrupt()
+        await run.end()
+    assert run.left() == []
+    assert run.code == 4, run.output
+    problems = read_json(out, "run.json")["problems"]
+    assert any(text.startswith("helper helper-0 was lost") for text in problems)
+    assert any(text.startswith("stopped after") for text in problems)
+    assert "the load generator's helper process was lost" in run.output
+    assert (out / "report.html").is_file()
+    assert "Traceback" not in run.output
