@@ -39,7 +39,8 @@ from system.worker.fencing import commands
 from system.worker.probe import Probe
 from system.worker.render_pool import RenderPool
 from system.worker.room import Rooms
-from system.worker.session import StreamSettings, WorkerSession
+from system.worker.session import WorkerSession
+from system.worker.settings import StreamSettings
 from system.worker.slots import Slots
 from system.worker.tally import Tally, UsageMeter
 from system.worker.vitals import Vitals
@@ -51,6 +52,8 @@ END_S: Final = 8.0
 """How long ended sessions may take to close, together; a peer connection takes at most 5 s."""
 
 DEFAULT_HEARTBEAT_S: Final = 2.0
+BEAT_STEP_S: Final = 0.1
+"""Between two looks at the clock: as often, the event loop's lag is sampled."""
 
 
 class Agent:
@@ -74,6 +77,7 @@ class Agent:
         self._version = version
         self._booted_s = booted_s
         self._heartbeat_s = DEFAULT_HEARTBEAT_S
+        self._beat_at_s = time.monotonic()
         self._drain_within_s: float | None = None
         self._drain_asked = asyncio.Event()
         self._emptied = asyncio.Event()
@@ -156,7 +160,10 @@ class Agent:
 
     async def _beat(self) -> None:
         while True:
-            await self.vitals.sleep(self._heartbeat_s)
+            await self.vitals.sleep(min(BEAT_STEP_S, self._beat_at_s - time.monotonic()))
+            if time.monotonic() < self._beat_at_s:
+                continue
+            self._beat_at_s = time.monotonic() + self._heartbeat_s
             usage = self._usage.look()
             cores, lag_s = self.vitals.look()
             self._control.send(
@@ -223,6 +230,7 @@ class Agent:
 
     def _registered(self, message: Registered) -> None:
         self._heartbeat_s = max(0.05, message.heartbeat_ms / 1000)
+        self._beat_at_s = time.monotonic() + self._heartbeat_s
         if self._control.registrations > 1:
             self.tally.reconnects += 1
         _log.info(

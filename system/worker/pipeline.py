@@ -32,7 +32,10 @@ class Made:
 
 
 class FramePipeline:
-    """Renderer, colour conversion and encoder of one session; one caller at a time."""
+    """Renderer, colour conversion and encoder of one session; one caller at a time.
+
+    ``warm`` is the renderer's and ``use`` the encoder's: these two may overlap.
+    """
 
     def __init__(self, renderer: Renderer, *, fps: int, prefer: tuple[str, ...] = ()) -> None:
         self._renderer = renderer

@@ -10,7 +10,6 @@ from importlib import metadata
 
 import cv2
 
-from system.media.rtc.ice import ALWAYS_DENIED, IceSettings
 from system.telemetry import logs
 from system.worker.agent import Agent
 from system.worker.config import WorkerConfig
@@ -18,7 +17,7 @@ from system.worker.control import ControlError
 from system.worker.exits import CONTROL_LOST, DONE, PROBE_FAILED, USAGE
 from system.worker.probe import Probe, ProbeFailed, probe
 from system.worker.render_pool import RenderPool
-from system.worker.session import StreamSettings
+from system.worker.settings import StreamSettings
 
 _log = logs.get(__name__)
 
@@ -55,7 +54,7 @@ async def _run_agent(
 ) -> int:
     agent = Agent(
         config,
-        settings_of(config, made),
+        StreamSettings.of(config, made.encoders),
         pool,
         made,
         version=_version(),
@@ -81,23 +80,6 @@ async def _run_agent(
             return CONTROL_LOST
     _log.info("worker.stopped")
     return DONE
-
-
-def settings_of(config: WorkerConfig, made: Probe) -> StreamSettings:
-    """What every session of this worker has in common."""
-    return StreamSettings(
-        fps=config.fps,
-        bitrate_bps=config.bitrate_bps,
-        pacing=config.pacing,
-        ice=IceSettings(
-            addresses=config.ice_addresses,
-            port_range=config.ice_ports,
-            announced_address=config.ice_announce,
-            denied_networks=(*ALWAYS_DENIED, *config.ice_deny),
-        ),
-        codecs=config.codecs,
-        encoders=made.encoders,
-    )
 
 
 class _StopSignals:

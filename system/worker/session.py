@@ -6,11 +6,9 @@ import asyncio
 import dataclasses
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from typing import Any, Final
 
 from system.media.renderers.base import Renderer
-from system.media.rtc.ice import IceSettings
 from system.media.rtc.sender import EncodedSender
 from system.protocol.channels import EDIT_CHANNEL, INPUT_CHANNEL, InputAck
 from system.protocol.errors import ErrorCode, ProtocolError
@@ -33,10 +31,11 @@ from system.worker.bitrate import BitrateControl
 from system.worker.connection import Connection, Hooks
 from system.worker.inputs import InputHandler, Outlets
 from system.worker.negotiator import Negotiated, Negotiator
-from system.worker.pacing import Pacer, PacingMode
+from system.worker.pacing import Pacer
 from system.worker.pipeline import FramePipeline
 from system.worker.render_pool import RenderPool
 from system.worker.room import Rooms
+from system.worker.settings import StreamSettings
 from system.worker.silence import Life, verdict
 from system.worker.stream import FrameStream
 from system.worker.tally import Tally
@@ -44,27 +43,10 @@ from system.worker.viewer_scene import ViewerScene
 
 _log = logs.get(__name__)
 
-CONNECT_DEADLINE_S: Final = 15.0
-"""From the assignment, or the latest offer, to the first frame sent."""
-
 REPLACE_GRACE_S: Final = 1.0
 """A viewer that is attached and closes its connection may be about to offer another."""
 
 TICK_S: Final = 0.25
-
-
-@dataclass(frozen=True, slots=True)
-class StreamSettings:
-    """What every session of a worker has in common."""
-
-    fps: int
-    bitrate_bps: int
-    pacing: PacingMode
-    ice: IceSettings
-    codecs: tuple[str, ...] = ("h264", "vp8")
-    encoders: tuple[str, ...] = ()
-    """Implementations to try before the software encoder."""
-    connect_deadline_s: float = CONNECT_DEADLINE_S
 
 
 class WorkerSession:
@@ -98,6 +80,7 @@ class WorkerSession:
         self._over: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
         self._streaming: asyncio.Task[None] | None = None
+        self._warming: asyncio.Task[None] | None = None
         self._attached = True
         self._active = False
         self._active_told = False
@@ -214,8 +197,7 @@ class WorkerSession:
             tally=self._tally,
         )
         try:
-            async with self._pool.turn():
-                await self._pool.run(pipeline.warm, scene.still())
+            self._warming = self._spawn(self._warm(pipeline, scene))
             self._spawn(self._negotiate(self._negotiator, pipeline, stream))
             self._spawn(self._watch())
             return await self._over
@@ -226,6 +208,11 @@ class WorkerSession:
             await self._stop_tasks()
             pipeline.close()
             self._rooms.leave(room, self._log_changed)
+
+    async def _warm(self, pipeline: FramePipeline, scene: ViewerScene) -> None:
+        """Draw the scene once while ICE and DTLS go on: a project's first frame is a slow one."""
+        async with self._pool.turn():
+            await self._pool.run(pipeline.warm, scene.still())
 
     async def _negotiate(
         self, negotiator: Negotiator, pipeline: FramePipeline, stream: FrameStream
@@ -283,6 +270,8 @@ class WorkerSession:
 
     async def _stream(self, sender: EncodedSender, stream: FrameStream) -> None:
         """Frames for one connection, from when it is up; the watch bounds the wait."""
+        if self._warming is not None:
+            await asyncio.wait([self._warming])
         await sender.wait_ready()
         await stream.run(sender)
 

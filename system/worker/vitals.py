@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Final
 
 import psutil
-
-STEP_S: Final = 0.1
 
 
 class Vitals:
@@ -21,13 +18,10 @@ class Vitals:
         self._lag_s = 0.0
 
     async def sleep(self, seconds: float) -> None:
-        """Sleep, and note how much later than asked the loop came back each time."""
-        until = time.monotonic() + seconds
-        while (left_s := until - time.monotonic()) > 0:
-            step_s = min(STEP_S, left_s)
-            asked = time.monotonic()
-            await asyncio.sleep(step_s)
-            self._lag_s = max(self._lag_s, time.monotonic() - asked - step_s)
+        """Sleep, and note how much later than asked the loop came back."""
+        asked = time.monotonic()
+        await asyncio.sleep(max(0.0, seconds))
+        self._lag_s = max(self._lag_s, time.monotonic() - asked - max(0.0, seconds))
 
     def look(self) -> tuple[float, float]:
         """Mean cores used and worst loop lag in seconds, since the last look."""

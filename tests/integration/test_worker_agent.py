@@ -48,6 +48,13 @@ async def test_registering_says_what_was_probed_and_heartbeats_follow() -> None:
         assert beat.sessions[0].media_age_ms is not None
 
 
+async def test_the_first_heartbeat_comes_within_one_interval_of_registering() -> None:
+    async with worker(heartbeat_s=0.3) as bench:
+        registered_s = time.monotonic()
+        await bench.signaling.wait(messages.Heartbeat)
+        assert time.monotonic() - registered_s < 0.3 + 0.3
+
+
 async def test_assignments_with_old_fences_are_refused_and_stale_commands_ignored() -> None:
     async with worker() as bench:
         viewer = await bench.viewer("s1")

@@ -30,7 +30,7 @@ from system.worker.agent import Agent
 from system.worker.config import WorkerConfig
 from system.worker.probe import probe
 from system.worker.render_pool import RenderPool
-from system.worker.service import settings_of
+from system.worker.settings import StreamSettings
 
 M = TypeVar("M")
 
@@ -299,7 +299,9 @@ async def worker(
     )
     pool = RenderPool(config.width, config.height, config.renderer, config.slots)
     made = await probe(pool, config.codecs, config.fps, config.bitrate_bps)
-    settings = replace(settings_of(config, made), connect_deadline_s=connect_deadline_s)
+    settings = replace(
+        StreamSettings.of(config, made.encoders), connect_deadline_s=connect_deadline_s
+    )
     agent = Agent(config, settings, pool, made)
     bench = Bench(agent, signaling, asyncio.create_task(agent.run()))
     try:
