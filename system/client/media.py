@@ -62,7 +62,7 @@ class Media:
         self._closed = False
         self._described = False
         self._early: list[Candidate | None] = []
-        self.pc = new_peer_connection(ice, connect_deadline_s=connect_deadline_s)
+        self.pc = new_peer_connection(ice, connect_deadline_s=connect_deadline_s, offers=True)
         self.link = self.pc.link
         if path is not None:
             self.link.impairment = Impairment(path, random.Random(seed))

@@ -20,7 +20,7 @@ import pytest
 from aiortc.rtp import RTCP_PSFB_APP, RTCP_PSFB_FIR, RtcpPsfbPacket, pack_remb_fci
 
 from system.media.rtc.assembler import ReceivedFrame
-from system.media.rtc.description import without_abs_send_time
+from system.media.rtc.description import PLAYOUT_DELAY, without_abs_send_time
 from system.media.rtc.ice import LOOPBACK, IceSettings
 from system.media.rtc.impair import Impairment, Path
 from system.media.rtc.peer import Peer, close_peer, new_peer_connection, parse_description
@@ -68,7 +68,7 @@ class Pair:
 
 
 def make_pair(ice: IceSettings = LOOPBACK, **sender_options: tuple[str, ...]) -> Pair:
-    client, server = new_peer_connection(ice), new_peer_connection(ice)
+    client, server = new_peer_connection(ice, offers=True), new_peer_connection(ice)
     frames: list[ReceivedFrame] = []
     receiver = FrameReceiver(client, frames.append)
 
@@ -218,7 +218,7 @@ async def test_reports_liveness_and_round_trips_are_measured_on_both_sides() -> 
 
 async def test_a_peer_that_is_never_answered_closes_itself_and_leaves_no_task() -> None:
     before = asyncio.all_tasks()
-    pc = new_peer_connection(LOOPBACK, connect_deadline_s=0.1)
+    pc = new_peer_connection(LOOPBACK, connect_deadline_s=0.1, offers=True)
     FrameReceiver(pc, lambda frame: None)
     await pc.setLocalDescription(await pc.createOffer())
     await until(lambda: pc.connectionState == "closed")
@@ -263,7 +263,7 @@ async def test_candidates_hidden_by_the_client_do_not_prevent_a_connection() -> 
 
 
 async def test_the_codec_offered_alone_is_the_one_sent() -> None:
-    client, server = new_peer_connection(LOOPBACK), new_peer_connection(LOOPBACK)
+    client, server = new_peer_connection(LOOPBACK, offers=True), new_peer_connection(LOOPBACK)
     receiver = FrameReceiver(client, lambda frame: None, prefer=("vp8",))
     sender = EncodedSender(
         server,
@@ -313,3 +313,61 @@ async def test_connections_leave_no_descriptor_behind() -> None:
     for _ in range(4):
         await once()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("offers", [True, False])
+@pytest.mark.parametrize("first", ["audio", "application"])
+async def test_the_video_need_not_be_the_first_section_of_the_offer(
+    first: str, offers: bool
+) -> None:
+    before = asyncio.all_tasks()
+    client = new_peer_connection(LOOPBACK, offers=offers)
+    server = new_peer_connection(LOOPBACK)
+    if first == "audio":
+        client.addTransceiver("audio", direction="recvonly")
+    frames: list[ReceivedFrame] = []
+    receiver = FrameReceiver(client, frames.append)
+    client.createDataChannel("input")
+    sender = EncodedSender(
+        server,
+        on_keyframe_request=lambda: None,
+        on_bitrate=lambda bps: None,
+        on_receiver_report=lambda rtt, lost: None,
+    )
+    pair = Pair(server, client, sender, receiver, frames)
+    await client.setLocalDescription(await client.createOffer())
+    sdp = without_abs_send_time(client.localDescription.sdp)
+    if first == "application":
+        # As a peer may: the data channel in front, and with it the bundle's transport.
+        head, video, data = re.split(r"(?=^m=)", sdp, flags=re.MULTILINE)
+        sdp = head.replace("BUNDLE 0 1", "BUNDLE 1 0") + data + video
+    answer = await answer_offer(server, parse_description(sdp, "offer"), sender)
+    text = answer.sdp
+    if first == "application":
+        head, data, video = re.split(r"(?=^m=)", text, flags=re.MULTILINE)
+        text = head.replace("BUNDLE 1 0", "BUNDLE 0 1") + video + data
+    await client.setRemoteDescription(parse_description(text, "answer"))
+    await asyncio.wait_for(sender.wait_ready(), 10)
+    await send_clip(pair, encode_clip("h264", 5))
+    await until(lambda: len(frames) == 5)
+    await close_peer(client)
+    await close_peer(server)
+    await until(lambda: not (asyncio.all_tasks() - before))
+
+
+async def test_a_viewer_that_can_is_asked_to_show_frames_without_delay() -> None:
+    pair = make_pair()
+    await pair.client.setLocalDescription(await pair.client.createOffer())
+    line = f"a=extmap:6 {PLAYOUT_DELAY}\r\n"
+    offer = pair.client.localDescription.sdp.replace("a=mid:0\r\n", "a=mid:0\r\n" + line)
+    answer = await answer_offer(pair.server, parse_description(offer, "offer"), pair.sender)
+    assert line in answer.sdp
+    await pair.client.setRemoteDescription(parse_description(answer.sdp, "answer"))
+    await asyncio.wait_for(pair.sender.wait_ready(), 10)
+    block = pair.sender._extension_block()
+    assert block.startswith(b"\xbe\xde")
+    assert bytes([6 << 4 | 2, 0, 0, 0]) in block
+    await send_clip(pair, encode_clip("h264", 3))
+    await until(lambda: len(pair.frames) == 3)
+    await close_peer(pair.client)
+    await close_peer(pair.server)

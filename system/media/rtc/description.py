@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aiortc import RTCIceCandidate, RTCSessionDescription
+from aiortc.rtcrtpparameters import RTCRtpHeaderExtensionParameters
 from aiortc.sdp import SessionDescription, candidate_from_sdp
 
 from system.protocol.errors import BadCandidate, BadDescription
@@ -20,7 +21,10 @@ from system.protocol.limits import (
     MAX_SDP_MEDIA_SECTIONS,
 )
 
+MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
 ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
+PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
+"""Lets a sender ask for frames to be shown at once, not smoothed; Chromium obeys."""
 
 _CANDIDATE_TYPES = frozenset({"host", "srflx", "prflx", "relay"})
 
@@ -93,3 +97,13 @@ def without_abs_send_time(sdp: str) -> str:
     return "\r\n".join(
         line for line in lines if not (line.startswith("a=extmap:") and ABS_SEND_TIME in line)
     )
+
+
+def offered_extension(sdp: str, mid: str, uri: str) -> RTCRtpHeaderExtensionParameters | None:
+    """A header extension that a (parsed before) description offers for a media section."""
+    for media in SessionDescription.parse(sdp).media:
+        if media.rtp.muxId == mid:
+            for extension in media.rtp.headerExtensions:
+                if extension.uri == uri:
+                    return extension
+    return None

@@ -58,16 +58,25 @@ class Link:
         self.impairment: Impairment | None = None
         self.heard_at: float | None = None
         self.rtt_s: float | None = None
-        self.connection: ScopedConnection | None = None
+        self._connections: list[ScopedConnection] = []
 
     def heard(self) -> None:
         self.heard_at = time.monotonic()
 
+    def attach(self, connection: ScopedConnection) -> None:
+        """One more transport; bundling leaves one of them in use."""
+        self._connections.append(connection)
+
     def selected(self) -> CandidatePair | None:
         """The nominated pair, None while there is none."""
-        if self.connection is None:
-            return None
-        return self.connection._nominated.get(1)
+        connection = self._connected()
+        return connection._nominated[1] if connection is not None else None
+
+    def _connected(self) -> ScopedConnection | None:
+        for connection in self._connections:
+            if 1 in connection._nominated:
+                return connection
+        return None
 
     def outlet(self, pair: CandidatePair) -> Callable[[bytes], None]:
         """Sends protected datagrams to the pair's peer, without waiting."""
@@ -82,10 +91,10 @@ class Link:
         This is RFC 7675's consent check, which every ICE peer answers; aioice
         itself sends one only every five seconds.
         """
-        pair = self.selected()
-        connection = self.connection
-        if pair is None or connection is None or connection.remote_password is None:
+        connection = self._connected()
+        if connection is None or connection.remote_password is None:
             return None
+        pair = connection._nominated[1]
         request = connection.build_request(pair, nominate=False)
         started = time.monotonic()
         with contextlib.suppress(TransactionError):
@@ -273,7 +282,7 @@ def scope(connection: Connection, link: Link) -> None:
     assert isinstance(connection, ScopedConnection)
     connection.link = link
     connection._refused_candidates = False
-    link.connection = connection
+    link.attach(connection)
 
 
 def _send_to(

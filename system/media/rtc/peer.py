@@ -35,7 +35,7 @@ class Peer(RTCPeerConnection):
     first stops ICE, lets the connect tasks unwind, and closes then.
     """
 
-    def __init__(self, ice: IceSettings, connect_deadline_s: float) -> None:
+    def __init__(self, ice: IceSettings, connect_deadline_s: float, offers: bool) -> None:
         super().__init__(
             RTCConfiguration(
                 iceServers=[
@@ -46,7 +46,10 @@ class Peer(RTCPeerConnection):
                     )
                     for s in ice.servers
                 ],
-                bundlePolicy=RTCBundlePolicy.MAX_BUNDLE,
+                # One socket for an offer. An answerer does not know yet which media
+                # section will be the first of the bundle, and aiortc stops the
+                # transport of every other.
+                bundlePolicy=RTCBundlePolicy.MAX_BUNDLE if offers else RTCBundlePolicy.BALANCED,
             )
         )
         self.link = Link(ice)
@@ -175,13 +178,16 @@ class _FirRouter(RtpRouter):
         return recipients
 
 
-def new_peer_connection(ice: IceSettings, *, connect_deadline_s: float = 15.0) -> Peer:
+def new_peer_connection(
+    ice: IceSettings, *, connect_deadline_s: float = 15.0, offers: bool = False
+) -> Peer:
     """A peer connection that closes itself if it is not connected by the deadline.
 
-    Only configured ICE servers are contacted, and none by default. Must be
-    called in a running event loop; the caller owns it and awaits ``close_peer``.
+    ``offers``: this side makes the offer, all of it over one transport. Only
+    configured ICE servers are contacted, and none by default. Must be called in
+    a running event loop; the caller owns it and awaits ``close_peer``.
     """
-    return Peer(ice, connect_deadline_s)
+    return Peer(ice, connect_deadline_s, offers)
 
 
 async def close_peer(pc: RTCPeerConnection) -> None:

@@ -23,8 +23,6 @@ from aiortc.rtp import (
     RTCP_PSFB_PLI,
     RTCP_RTPFB_NACK,
     AnyRtcpPacket,
-    HeaderExtensions,
-    HeaderExtensionsMap,
     RtcpByePacket,
     RtcpPsfbPacket,
     RtcpRrPacket,
@@ -33,9 +31,11 @@ from aiortc.rtp import (
     RtcpSenderInfo,
     RtcpSourceInfo,
     RtcpSrPacket,
+    pack_header_extensions,
     unpack_remb_fci,
 )
 
+from system.media.rtc.description import ABS_SEND_TIME, MID, PLAYOUT_DELAY, offered_extension
 from system.media.rtc.errors import RtcError
 from system.media.rtc.link import MediaProtocol
 from system.media.rtc.packets import CODECS, Codec, packetise
@@ -98,8 +98,8 @@ class EncodedSender:
         self._rtp_origin = random.getrandbits(32)
         self._picture_id = random.getrandbits(15)
         self._history: dict[int, _Sent] = {}
-        self._extensions = HeaderExtensionsMap()
-        self._mid = ""
+        self._extensions: dict[str, int] = {}
+        self._mid = b""
         self._cname = ""
         self._last_capture: tuple[int, float] | None = None
         self._reports_sent: dict[int, float] = {}
@@ -185,8 +185,10 @@ class EncodedSender:
             return
         transport = self._sender.transport
         transport._register_rtp_sender(self, parameters)
-        self._extensions.configure(parameters)
-        self._mid = parameters.muxId
+        self._extensions = {
+            extension.uri: extension.id for extension in parameters.headerExtensions
+        }
+        self._mid = parameters.muxId.encode()
         self._cname = parameters.rtcp.cname or ""
         self._payload_type = parameters.codecs[0].payloadType or 0
         for codec in parameters.codecs:
@@ -234,11 +236,17 @@ class EncodedSender:
         return max(0.0, time.monotonic() - sent_at - dlsr / 65536)
 
     def _extension_block(self) -> bytes:
-        values = HeaderExtensions(
-            abs_send_time=(clock.current_ntp_time() >> 14) & 0x00FFFFFF, mid=self._mid
+        """The header extensions that were negotiated, the same for all packets of a frame."""
+        send_time = (clock.current_ntp_time() >> 14) & 0x00FFFFFF
+        values = {
+            MID: self._mid,
+            ABS_SEND_TIME: send_time.to_bytes(3, "big"),
+            PLAYOUT_DELAY: b"\x00\x00\x00",
+        }
+        profile, block = pack_header_extensions(
+            [(id_, values[uri]) for uri, id_ in self._extensions.items() if uri in values]
         )
-        profile, value = self._extensions.set(values)
-        return struct.pack("!HH", profile, len(value) >> 2) + value if value else b""
+        return struct.pack("!HH", profile, len(block) >> 2) + block if block else b""
 
     def _retransmit(self, lost: list[int]) -> None:
         pair = self._link.selected()
@@ -341,6 +349,8 @@ async def answer_offer(
         raise BadDescription("the offer does not receive video")
     if not own._codecs or own._codecs[0].name.lower() not in CODECS:
         raise BadDescription("the offer has no codec in common")
+    if extension := offered_extension(description.sdp, own.mid, PLAYOUT_DELAY):
+        own._headerExtensions.append(extension)
     for transceiver in pc.getTransceivers():
         if transceiver is not own:
             transceiver.direction = "inactive"

@@ -39,8 +39,7 @@ METHODS: list[tuple[Any, str, list[str], bool]] = [
     (RTCDtlsTransport, "_register_rtp_receiver", ["self", "receiver", "parameters"], False),
     (RTCDtlsTransport, "_unregister_rtp_receiver", ["self", "receiver"], False),
     (RtpRouter, "route_rtcp", ["self", "packet"], False),
-    (rtp.HeaderExtensionsMap, "configure", ["self", "parameters"], False),
-    (rtp.HeaderExtensionsMap, "set", ["self", "values"], False),
+    (rtp, "pack_header_extensions", ["extensions"], False),
     (rtp, "unpack_remb_fci", ["data"], False),
     (aiortc.codecs.h264.H264Encoder, "_packetize", ["packages"], False),
     (aiortc.codecs.h264.H264Encoder, "_split_bitstream", ["buf"], False),
@@ -85,7 +84,7 @@ def test_a_method_that_is_overridden_or_called_has_the_signature_expected(
 async def test_the_attributes_that_are_read_exist_on_fresh_objects() -> None:
     pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     transceiver = pc.addTransceiver("video", direction="sendonly")
-    for name in ("_codecs", "_offerDirection"):
+    for name in ("_codecs", "_headerExtensions", "_offerDirection"):
         assert hasattr(transceiver, name)
     for name in ("_ssrc", "_rtx_ssrc"):
         assert isinstance(getattr(transceiver.sender, name), int)
