@@ -110,8 +110,10 @@ def _component(name: str, text: str) -> None:
     @group.command(name, help=text, context_settings=PASS_THROUGH)
     @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
     def run(arguments: tuple[str, ...]) -> None:
-        module = importlib.import_module(f"system.{name}.__main__")
-        sys.exit(module.main(list(arguments)))
+        main = importlib.import_module(f"system.{name}.__main__").main
+        if isinstance(main, click.Command):
+            main.main(list(arguments), prog_name=f"remote-render system {name}")
+        sys.exit(main(list(arguments)))
 
 
 _component("signaling", "Run a signaling node (--help lists its flags).")

@@ -51,6 +51,7 @@ def worker(config: StackConfig) -> list[str]:
         *("--codecs", ",".join(stream.codecs)),
         *("--renderer", config.renderer),
         *("--ice-addresses", ",".join(config.ice_addresses)),
+        *("--drain-timeout", f"{config.stop_timeout_s / 3:.3f}s"),
     ]
 
 

@@ -110,7 +110,7 @@ class StackConfig:
     """Ready workers that ``start`` waits for; None: one, or none where the pools start empty."""
     ready_timeout_s: float = 30.0
     stop_timeout_s: float = 3.0
-    """From the polite signal to the other one."""
+    """From the polite signal to the other one; workers give their sessions a third of it."""
     log_dir: Path | None = None
     """None: a temporary directory, kept only where the start failed."""
 
