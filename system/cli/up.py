@@ -46,7 +46,9 @@ def run(config: StackConfig) -> int:
 def greeting(stack: EmbeddedStack) -> str:
     """Where the stack is and what to do with it."""
     stream = stack.config.stream
-    workers = sum(pool.initial for pool in stack.config.pools)
+    pool = stack.pool_snapshot().pool
+    ready = 0 if pool is None else pool.ready
+    wanted = sum(pool.initial for pool in stack.config.pools)
     tokens = (
         "required: remote-render system token --user U --project P"
         if stack.secret
@@ -54,8 +56,9 @@ def greeting(stack: EmbeddedStack) -> str:
     )
     return "\n".join(
         (
-            f"Up in {stack.ready_s:.1f} s: {workers} workers, {stream.width}x{stream.height} at "
-            f"{stream.fps} fps, {stream.bitrate_bps / 1e6:g} Mbps, {stream.pacing}",
+            f"Up in {stack.ready_s:.1f} s, {ready} of {wanted} workers ready: "
+            f"{stream.width}x{stream.height} at {stream.fps} fps, "
+            f"{stream.bitrate_bps / 1e6:g} Mbps, {stream.pacing}",
             f"  signaling     {stack.url}/ws?userId=U&projectId=P",
             f"  orchestrator  {stack.orchestrator_url}",
             f"  join tokens   {tokens}",
