@@ -15,7 +15,8 @@ import gevent
 from gevent.lock import RLock
 
 from loadtest import _target, _verdict
-from loadtest._meter import ProcessMeter, system_row
+from loadtest._embedded import Embedded
+from loadtest._meter import ProcessMeter
 from loadtest._options import Settings, host_url
 from loadtest._order import Order, machine_id
 from loadtest._refusal import Refusal, tell
@@ -30,7 +31,6 @@ from scenarios.loader import loads
 from scenarios.model import Scenario
 from system.client.errors import HelperGone
 from system.protocol.records import SystemRow
-from system.stack import EmbeddedStack
 from system.stack.errors import StackError
 
 logger = logging.getLogger(__name__)
@@ -88,7 +88,7 @@ class Controller:
         self._distributed = distributed
         self._quit_run = quit_run
         self._users_now = users_now
-        self._stack: EmbeddedStack | None = None
+        self._embedded = Embedded()
         self._run: _Run | None = None
         self._runs = 0
         self._lock = RLock()
@@ -102,7 +102,7 @@ class Controller:
             Refusal, StackError, HelperGone: it cannot start; one line says why.
         """
         if self.settings.host is None:
-            self._start_stack(loads(self._scenario_text(users, rate, FOR_EVER_S)))
+            self._embedded.start(loads(self._scenario_text(users, rate, FOR_EVER_S)))
         if not self._distributed:
             self._swarms.prepare()
 
@@ -111,15 +111,6 @@ class Controller:
             return self.settings.scenario_text
         embedded = self.settings.host is None
         return _target.viewers_scenario(users, rate, run_time_s, embedded=embedded)
-
-    def _start_stack(self, scenario: Scenario) -> EmbeddedStack:
-        if self._stack is None:
-            stack = EmbeddedStack(_target.stack_config(scenario))
-            logger.info("stack.starting")
-            stack.start()
-            logger.info("stack.ready after %.1f s", stack.ready_s)
-            self._stack = stack
-        return self._stack
 
     # --- a run ---------------------------------------------------------------------
 
@@ -169,14 +160,20 @@ class Controller:
                 "locust-master", start_at=run.start_at, sessions=lambda: 0, emit=run.rows.append
             )
             run.greenlets.append(gevent.spawn(meter.run))
-        if self._stack is not None:
-            run.greenlets.append(gevent.spawn(self._look_after, self._stack, run))
+        if secret is not None:
+            run.greenlets.append(
+                gevent.spawn(
+                    self._embedded.look_after,
+                    run.start_at,
+                    run.rows.append,
+                    lambda text: self.fail(Exit.INTERNAL, text),
+                )
+            )
 
     def _target(self, host: str | None, scenario: Scenario) -> tuple[str, str | None]:
         """Address and secret of what is loaded; a secret means that it is ours."""
         if not host:
-            stack = self._start_stack(scenario)
-            return stack.url, stack.secret
+            return self._embedded.start(scenario)
         url = host_url(host, allowed=True)
         if url != self.settings.host:  # the web form names another
             _target.preflight(host_url(host, allowed=False))
@@ -190,33 +187,7 @@ class Controller:
         else:
             name = given.name if self._runs == 1 else f"{given.name}-{self._runs}"
             path = rundir.new_run_dir(name, given.parent)
-        writer = RunWriter(path, text, target=target, argv=sys.argv)
-        if target == "embedded" and self._stack is not None:
-            renderer, encoder = _target.renderer_and_encoder(self._stack)
-            writer.update(renderer=renderer, encoder=encoder)
-        return writer
-
-    def _look_after(self, stack: EmbeddedStack, run: _Run) -> None:
-        """Each second: is the stack alive, what does it use, what are its pools."""
-        while True:
-            began = time.monotonic()
-            try:
-                stack.check()
-            except StackError as error:
-                self.fail(Exit.INTERNAL, f"the embedded stack broke: {error}")
-                return
-            t_s = run.elapsed_s
-            snapshot = stack.pool_snapshot()
-            for use in snapshot.processes:
-                row = system_row(use.node, use.role, t_s, cpu=use.cpu, rss_bytes=use.rss_bytes)
-                run.rows.append(row)
-            pool = snapshot.pool
-            if pool is not None:
-                row = system_row("pool-default", "pool", t_s)
-                row["ready"], row["booting"] = pool.ready, pool.booting
-                row["busy"], row["stopped"] = pool.busy, pool.stopped
-                run.rows.append(row)
-            gevent.sleep(max(1.0 - (time.monotonic() - began), 0.05))
+        return RunWriter(path, text, target=target, argv=sys.argv)
 
     @property
     def over(self) -> bool:
@@ -236,19 +207,23 @@ class Controller:
 
     def drain(self) -> None:
         """End all sessions and gather their rows; for Locust's ``test_stopping``."""
+        run = self._run
+        if run is None:
+            return  # perhaps one is about to begin, which Locust then kills: do not wait for it
         with self._lock:
-            run = self._run
-            if run is None or run.drained:
+            if run.drained:
                 return
             run.drained = True
             with self._told():
                 elapsed_s = run.elapsed_s
                 gevent.killall(run.greenlets)
-                for problem in self._swarms.drain(run.writer.parts):
+                for problem in self._swarms.drain():
                     run.writer.add_problem(problem)
                 early = _early(run.planned_s, elapsed_s, is_open=self.settings.is_open)
                 if early:
                     run.writer.add_problem(early)
+                renderer, encoder = self._embedded.renderer_and_encoder()
+                run.writer.update(renderer=renderer, encoder=encoder)
                 if self.settings.scenario is None:
                     self._rewrite_scenario(run, elapsed_s)
 
@@ -261,14 +236,16 @@ class Controller:
 
     def finish(self) -> None:
         """Build the report and take its verdict; for Locust's ``test_stop``."""
+        run = self._run
+        if run is None:
+            return
         with self._lock:
-            run = self._run
-            if run is None or run.finished:
+            if run.finished:
                 return
             self.drain()
             run.finished = True
             self._run = None
-            self.stop_stack()
+            self._embedded.stop()
             with self._told():
                 run.writer.write_rows("system", "controller", run.rows)
                 run.writer.finish()
@@ -276,15 +253,9 @@ class Controller:
                 self.codes.append(Exit(assessment.verdict.code))
                 self.block = _verdict.block(assessment, run.writer.path)
 
-    def stop_stack(self) -> None:
-        """End the embedded stack, where there is one."""
-        stack, self._stack = self._stack, None
-        if stack is not None:
-            stack.stop()
-
     def close(self) -> None:
         """Release everything; safe to call at any time, and twice."""
-        self.stop_stack()
+        self._embedded.stop()
         self._swarms.close()
 
     def exit_code(self, *, errors: bool, crashed: bool) -> Exit | None:

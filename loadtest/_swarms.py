@@ -48,11 +48,8 @@ class Swarms(Protocol):
     def begin(self, order: Order) -> None:
         """Give every process its share of the run; raises HelperGone."""
 
-    def stop_arrivals(self) -> None:
-        """Begin no further session."""
-
-    def drain(self, parts: Path) -> list[str]:
-        """End all shares, bounded; rows lie in ``parts`` then. Problems, one line each."""
+    def drain(self) -> list[str]:
+        """End all shares, bounded; their rows are parts of the run then. Problems, one a line."""
 
     def close(self) -> None:
         """Release what is held here."""
@@ -72,10 +69,7 @@ class LocalSwarm:
         self._swarm.begin(order)
         self._pace()
 
-    def stop_arrivals(self) -> None:
-        self._swarm.stop_arrivals()
-
-    def drain(self, parts: Path) -> list[str]:
+    def drain(self) -> list[str]:
         return self._swarm.drain().problems
 
     def close(self) -> None:
@@ -123,10 +117,7 @@ class WorkerSwarms:
             mine = replace(order, share_index=index, share_count=len(self._members))
             self._runner.send_message(PREFIX + "begin", mine.plain(), member)
 
-    def stop_arrivals(self) -> None:
-        """Nothing: to drain says it."""
-
-    def drain(self, parts: Path) -> list[str]:
+    def drain(self) -> list[str]:
         for member in self._present():
             self._runner.send_message(PREFIX + "drain", {}, member)
         self._wait(

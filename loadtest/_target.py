@@ -1,26 +1,18 @@
-"""What is loaded: the embedded stack of this process, or a host that somebody else runs."""
+"""What is loaded: an embedded stack that a scenario describes, or a host that somebody runs."""
 
 from __future__ import annotations
 
-import http.client
 import math
 import socket
 import ssl
-import time
-import urllib.request
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
-
-import msgspec
 
 from loadtest._refusal import Refusal
 from scenarios.load import ClosedLoad
 from scenarios.model import Scenario
 from scenarios.pool import Pool
-from system.protocol import tokens
-from system.protocol.messages import WorkerView
-from system.stack import EmbeddedStack
 from system.stack.config import PoolConfig, StackConfig, StreamConfig
 from system.stack.errors import BadConfig
 
@@ -28,8 +20,6 @@ PREFLIGHT_S: Final = 5.0
 """How long a host may take to accept a connection before the test is given up."""
 
 WORKERS_READY_S: Final = 60.0
-WORKERS_S: Final = 2.0
-"""Deadline of the orchestrator's list of workers."""
 SLOTS: Final = 4
 """Sessions per worker where no scenario says so."""
 
@@ -135,27 +125,6 @@ pool:
   slots_per_worker: {SLOTS}
   policy: {{kind: fixed, size: {workers}}}
 """
-
-
-def renderer_and_encoder(stack: EmbeddedStack) -> tuple[str, str]:
-    """What the workers render and encode with, as the orchestrator lists them."""
-    keys = tokens.Keys.from_secret(stack.secret)
-    token = tokens.sign(
-        keys, tokens.Audience.SERVICE, "loadtest", now_s=time.time(), ttl_s=tokens.SERVICE_TTL_S
-    )
-    request = urllib.request.Request(
-        f"{stack.orchestrator_url}/workers", headers={"Authorization": f"Bearer {token}"}
-    )
-    try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
-            request, timeout=WORKERS_S
-        ) as response:
-            workers = msgspec.json.decode(response.read(), type=list[WorkerView])
-    except (OSError, http.client.HTTPException, msgspec.MsgspecError):
-        return "unknown", "unknown"
-    renderers = sorted({worker.renderer for worker in workers if worker.renderer})
-    encoders = sorted({worker.encoder for worker in workers if worker.encoder})
-    return ", ".join(renderers) or "unknown", ", ".join(encoders) or "unknown"
 
 
 def closed_users(scenario: Scenario, users: int) -> Scenario:

@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
-MARK = "RR_TEST_RUN"
+MARK = "TEST_RUN_MARK"  # not RR_…: the stack keeps those from its children
 DEADLINE_S = 90.0
 
 
@@ -57,6 +57,14 @@ class LocustRun:
         """Ctrl-C: to the whole group, as a terminal does."""
         os.killpg(self.process.pid, signal.SIGINT)
 
+    async def until(self, true: Callable[[], bool], deadline_s: float = 60.0) -> None:
+        """Wait for something that only looking shows, while Locust runs."""
+        async with asyncio.timeout(deadline_s):
+            while not true():
+                if self.process.returncode is not None:
+                    raise AssertionError((await self.end()).output)
+                await asyncio.sleep(0.2)
+
     async def end(self) -> LocustRun:
         """Wait for the end; kills what hangs, and that fails the test."""
         try:
@@ -79,6 +87,10 @@ class LocustRun:
                     found.append(process)
         return found
 
+    def has(self, module: str) -> bool:
+        """Whether a process of this run executes ``module``."""
+        return any(module in process.cmdline() for process in self.left())
+
     def helpers(self) -> list[psutil.Process]:
         return [p for p in self.left() if "system.client.host" in p.cmdline()]
 
@@ -96,12 +108,6 @@ def read_text(run_dir: Path, name: str) -> str:
 
 def read_json(run_dir: Path, name: str) -> Any:
     return json.loads(read_text(run_dir, name))
-
-
-async def until(true: Callable[[], bool]) -> None:
-    """Poll what another process does; the caller sets the deadline."""
-    while not true():  # noqa: ASYNC110 - nothing in this process could set an event
-        await asyncio.sleep(0.05)
 
 
 def judged(run: LocustRun, run_dir: Path, valid_code: int) -> bool:

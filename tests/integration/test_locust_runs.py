@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 from fake_streamer import Script, streaming
-from locust_run import LocustRun, free_port, judged, locust, read_json, read_text, until
+from locust_run import LocustRun, free_port, judged, locust, read_json, read_text
 
 SCENARIO = """\
 version: 1
@@ -42,7 +42,10 @@ def arrivals(out: Path) -> dict[str, str]:
 async def test_a_scenario_on_the_embedded_stack_is_measured_and_judged(tmp_path: Path) -> None:
     out = tmp_path / "run"
     file = scenario(tmp_path / "small.yaml", "30s")
-    run = await locust("--scenario", file, "--run-dir", str(out))
+    run = await LocustRun.start("--scenario", file, "--run-dir", str(out))
+    await run.until(lambda: run.has("system.worker") and run.has("system.client.host"))
+    await run.end()
+    assert run.left() == []
     assert judged(run, out, 0), run.output
     assert [gate["verdict"] for gate in read_json(out, "gates.json")] == ["PASS"]
     metrics = read_json(out, "summary.json")["metrics"]
@@ -93,8 +96,7 @@ async def test_a_lost_helper_fails_its_viewers_and_ctrl_c_still_writes_a_report(
         run = await LocustRun.start(
             "--scenario", str(file), "--run-dir", str(out), "--host", streamer.url
         )
-        async with asyncio.timeout(30):
-            await until(lambda: len(streamer.peers) == 2)
+        await run.until(lambda: len(streamer.peers) == 2)
         (helper,) = run.helpers()
         helper.kill()
         await asyncio.sleep(1.5)

@@ -1,0 +1,224 @@
+"""A run from order to verdict, with a load generator that only pretends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from loadtest import _controller
+from loadtest._controller import Controller
+from loadtest._options import Settings
+from loadtest._order import Order
+from reports.verdict import Exit
+from scenarios.loader import loads
+from system.client.errors import HelperGone
+
+HOST = "ws://127.0.0.1:9"
+OPEN = """\
+version: 1
+name: open
+load:
+  model: open
+  session: 2s
+  stages: [{name: hold, for: 100s, rate: 1/s}]
+gates: [{id: join, metric: session.join_time, stat: p95, "<=": 2s}]
+"""
+
+
+class FakeSwarms:
+    """What a controller asks of the load generator, written down."""
+
+    def __init__(self) -> None:
+        self.orders: list[Order] = []
+        self.problems: list[str] = []
+        self.error: Exception | None = None
+        self.drains = 0
+
+    def prepare(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def begin(self, order: Order) -> None:
+        self.orders.append(order)
+
+    def drain(self) -> list[str]:
+        self.drains += 1
+        return self.problems
+
+    def close(self) -> None:
+        pass
+
+
+class Bench:
+    """A controller with its surroundings."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.swarms = FakeSwarms()
+        self.quits = 0
+        self.controller = Controller(
+            settings,
+            self.swarms,
+            distributed=False,
+            quit_run=self._quit,
+            users_now=lambda: 2,
+        )
+
+    def _quit(self) -> None:
+        self.quits += 1
+
+    def begin(self, users: int = 2, run_time_s: float | None = None) -> None:
+        self.controller.begin(HOST, users, 1.0, run_time_s)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(
+        Settings(
+            host=HOST,
+            scenario=loads(OPEN),
+            scenario_text=OPEN,
+            run_dir=tmp_path / "run",
+            joins_per_s=4.0,
+        )
+    )
+
+
+def run_json(path: Path) -> dict[str, object]:
+    read: dict[str, object] = json.loads((path / "run.json").read_text())
+    return read
+
+
+def test_a_run_is_ordered_with_all_that_a_process_needs(bench: Bench, tmp_path: Path) -> None:
+    bench.begin()
+    (order,) = bench.swarms.orders
+    assert (order.url, order.secret, order.joins_per_s) == (HOST, None, 4.0)
+    assert order.scenario_text == OPEN
+    assert order.parts == tmp_path / "run" / "parts"
+    assert not bench.controller.over
+
+
+def test_a_run_that_is_stopped_early_is_reported_and_cannot_pass(
+    bench: Bench, tmp_path: Path
+) -> None:
+    bench.begin()
+    bench.swarms.problems.append("helper helper-0 was lost: exit status -9")
+    bench.controller.finish()
+    assert bench.controller.exit_code(errors=False, crashed=False) is Exit.INVALID
+    problems = run_json(tmp_path / "run")["problems"]
+    assert problems == [
+        "helper helper-0 was lost: exit status -9",
+        "stopped after 0 s of 100 s",
+    ]
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert f"report: {tmp_path}/run/report.html" in bench.controller.block
+
+
+def test_to_drain_and_finish_twice_is_to_do_it_once(bench: Bench) -> None:
+    bench.begin()
+    bench.controller.drain()
+    bench.controller.drain()
+    bench.controller.finish()
+    bench.controller.finish()
+    assert bench.swarms.drains == 1
+    assert len(bench.controller.codes) == 1
+
+
+def test_before_any_run_there_is_nothing_to_finish(bench: Bench) -> None:
+    bench.controller.drain()
+    bench.controller.finish()
+    bench.controller.close()
+    assert bench.controller.exit_code(errors=False, crashed=False) is None
+
+
+def test_a_helper_that_does_not_start_is_one_line_and_an_internal_error(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.swarms.error = HelperGone("a helper was not ready within 30 s")
+    bench.begin()
+    assert capsys.readouterr().err == "error: a helper was not ready within 30 s\n"
+    assert bench.quits == 1
+    assert bench.controller.over
+    assert bench.controller.exit_code(errors=False, crashed=False) is Exit.INTERNAL
+
+
+def test_a_bug_is_told_in_one_line_too(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    bench.swarms.error = ZeroDivisionError("division by zero")
+    bench.begin()
+    assert capsys.readouterr().err.startswith("error: ZeroDivisionError: division by zero")
+    assert bench.controller.exit_code(errors=False, crashed=False) is Exit.INTERNAL
+
+
+def test_a_run_directory_in_use_is_a_usage_error(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "old").touch()
+    bench.begin()
+    assert "is not empty" in capsys.readouterr().err
+    assert bench.controller.exit_code(errors=False, crashed=False) is Exit.USAGE
+
+
+def test_a_second_run_of_the_web_ui_gets_a_directory_of_its_own(
+    bench: Bench, tmp_path: Path
+) -> None:
+    bench.begin()
+    bench.controller.finish()
+    bench.begin()
+    bench.controller.drain()
+    assert (tmp_path / "run-2" / "run.json").is_file()
+
+
+def test_a_run_without_a_scenario_leaves_the_one_that_it_turned_out_to_be(tmp_path: Path) -> None:
+    bench = Bench(Settings(host=HOST, run_dir=tmp_path / "run"))
+    bench.begin(users=2)
+    bench.controller.drain()
+    scenario = loads((tmp_path / "run" / "scenario.yaml").read_text())
+    assert scenario.load.model == "closed"
+    assert scenario.load.users == 2
+    assert scenario.load.for_s == pytest.approx(1.0, abs=1.0)
+    assert run_json(tmp_path / "run")["problems"] == []
+
+
+@pytest.mark.parametrize(
+    ("planned_s", "elapsed_s", "is_open", "early"),
+    [
+        (None, 1.0, False, False),
+        (40.0, 40.0, True, False),
+        (40.0, 39.9, True, True),
+        (40.0, 37.0, False, False),
+        (40.0, 35.0, False, True),
+        (8.0, 6.5, False, False),
+        (8.0, 5.5, False, True),
+    ],
+)
+def test_only_a_run_that_missed_some_of_its_plan_ended_early(
+    planned_s: float | None, elapsed_s: float, is_open: bool, early: bool
+) -> None:
+    assert bool(_controller._early(planned_s, elapsed_s, is_open=is_open)) is early
+
+
+@pytest.mark.parametrize(
+    ("codes", "errors", "gated", "crashed", "expected"),
+    [
+        ([], False, False, False, None),
+        ([], True, False, False, None),  # Locust's own rule
+        ([Exit.PASS], True, True, False, Exit.PASS),  # gates judge failures
+        ([Exit.PASS], True, False, False, None),
+        ([Exit.PASS], False, False, False, Exit.PASS),
+        ([Exit.FAIL, Exit.INVALID], False, True, False, Exit.INVALID),
+        ([Exit.PASS], False, True, True, Exit.INTERNAL),
+    ],
+)
+def test_the_exit_code_is_the_verdicts_unless_nothing_was_judged(
+    bench: Bench,
+    codes: list[Exit],
+    errors: bool,
+    gated: bool,
+    crashed: bool,
+    expected: Exit | None,
+) -> None:
+    bench.controller.codes = codes
+    bench.controller.gated = gated
+    assert bench.controller.exit_code(errors=errors, crashed=crashed) is expected

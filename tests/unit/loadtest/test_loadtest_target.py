@@ -1,0 +1,74 @@
+"""The embedded stack that a scenario describes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from loadtest import _target
+from loadtest._refusal import Refusal
+from scenarios.loader import load, loads
+
+ROOT = Path(__file__).resolve().parents[3]
+BASE = "version: 1\nname: base\nload: {model: closed, users: 1, for: 5s}\n"
+
+
+def test_the_demo_becomes_its_stack() -> None:
+    scenario = load(ROOT / "scenarios" / "demo.yaml")
+    config = _target.stack_config(scenario)
+    (pool,) = config.pools
+    assert (pool.initial, pool.slots, pool.max_workers) == (2, 4, 3)
+    assert dict(pool.effective_policy)["kind"] == "buffer"
+    assert dict(pool.effective_policy)["interval_s"] == 1.0
+    assert pool.boot is not None
+    assert dict(pool.boot) == {"dist": "deterministic", "mean_s": 1.0}
+    assert (config.stream.width, config.stream.height, config.stream.fps) == (640, 360, 30)
+    assert config.stream.bitrate_bps == 1_200_000
+    assert config.stream.codecs[0] == "h264"
+    assert config.ready_target == 2
+
+
+@pytest.mark.parametrize("extra", ["scrub: 2s", "reuse: false"])
+def test_what_the_embedded_stack_cannot_do_is_refused_by_name(extra: str) -> None:
+    pool = f"pool: {{policy: {{kind: fixed, size: 1}}, {extra}}}\n"
+    with pytest.raises(Refusal, match=rf"pool\.{extra.split(':')[0]}"):
+        _target.stack_config(loads(BASE + pool))
+
+
+@pytest.mark.parametrize(("users", "workers"), [(1, 1), (4, 1), (5, 2), (0, 1)])
+def test_viewers_without_a_scenario_get_enough_workers(users: int, workers: int) -> None:
+    scenario = loads(_target.viewers_scenario(users, 2.0, 60.0, embedded=True))
+    config = _target.stack_config(scenario)
+    assert config.pools[0].initial == workers
+    assert config.stream.width == 640
+    assert scenario.load.model == "closed"
+    assert scenario.load.users == max(users, 1)
+
+
+def test_another_host_decides_on_its_stream_itself() -> None:
+    scenario = loads(_target.viewers_scenario(3, 1.0, 60.0, embedded=False))
+    assert scenario.stream == loads(BASE).stream
+
+
+def test_a_name_that_cannot_be_known_is_refused_before_anything_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise _target.socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(_target.socket, "create_connection", unknown)
+    with pytest.raises(Refusal, match=r"the name staging\.example is not known"):
+        _target.preflight("wss://staging.example")
+
+
+def test_a_host_that_does_not_answer_is_given_up_within_its_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def silent(address: object, timeout: float) -> None:
+        assert timeout == _target.PREFLIGHT_S
+        raise TimeoutError
+
+    monkeypatch.setattr(_target.socket, "create_connection", silent)
+    with pytest.raises(Refusal, match="port 443 did not answer within 5 s"):
+        _target.preflight("wss://staging.example")
