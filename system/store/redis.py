@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
@@ -148,25 +148,43 @@ class RedisStore(Store):
         await self._redis.connection_pool.disconnect()
 
     async def _call(self, command: Awaitable[T]) -> T:
-        try:
-            async with asyncio.timeout(self._deadline_s):
-                return await command
-        except TimeoutError:
-            raise StoreUnavailable("the store did not answer in time") from None
-        except (RedisError, OSError) as error:
-            raise StoreUnavailable(f"the store failed: {type(error).__name__}") from None
+        with _cancellable():
+            try:
+                async with asyncio.timeout(self._deadline_s):
+                    return await command
+            except TimeoutError:
+                raise StoreUnavailable("the store did not answer in time") from None
+            except (RedisError, OSError) as error:
+                raise StoreUnavailable(f"the store failed: {type(error).__name__}") from None
 
 
 LogRaws = list[bytes]
 
 
+@contextmanager
+def _cancellable() -> Iterator[None]:
+    """A cancellation that arrives inside is raised at the end, if the client lost it.
+
+    redis-py may complete a command, or turn a cancellation into an error of its
+    own, while the task is being cancelled; a loop around it would never end.
+    """
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    try:
+        yield
+    finally:
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
+
+
 async def _read(pubsub: PubSub, messages: asyncio.Queue[tuple[str, str] | None]) -> None:
     """Move messages into the buffer; ends with the connection, or with a full buffer."""
     while True:
-        message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=_POLL_S)
-        if message is None:
-            await pubsub.ping()
-            continue
+        with _cancellable():
+            message = await pubsub.get_message(ignore_subscribe_messages=True, timeout=_POLL_S)
+            if message is None:
+                await pubsub.ping()
+                continue
         if message["type"] != "message":
             continue
         channel = message["channel"].decode().removeprefix(PREFIX)

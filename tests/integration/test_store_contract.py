@@ -261,3 +261,28 @@ async def test_a_subscriber_that_does_not_read_is_cut(store: Store, name: str) -
 def test_an_unknown_store_url_is_refused() -> None:
     with pytest.raises(ValueError, match="redis://"):
         open_store("mysql://x")
+
+
+async def test_a_cancelled_loop_over_the_store_ends(valkey_url: str, name: str) -> None:
+    """redis-py may complete a command of a cancelled task as if nothing had happened."""
+    store = open_store(valkey_url)
+
+    async def look() -> None:
+        while True:
+            await store.get(f"{name}:1")
+            await store.list(name)
+
+    async def listen() -> None:
+        async with store.subscribe(name) as messages:
+            async for _ in messages:
+                pass
+
+    for turns in range(30):
+        tasks = [asyncio.create_task(look()), asyncio.create_task(listen())]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        _, pending = await asyncio.wait(tasks, timeout=5)
+        assert not pending
+    await store.close()
