@@ -8,9 +8,12 @@ import sys
 import click
 
 from scenarios import schedule
+from scenarios.consistency import late_faults
 from scenarios.errors import ScenarioError
 from scenarios.loader import load
+from scenarios.model import Scenario
 from scenarios.schema import json_schema
+from scenarios.support import HOSTS, unsupported
 
 
 @click.group("scenario")
@@ -21,25 +24,51 @@ def group() -> None:
 @group.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path())
 def check(files: tuple[str, ...]) -> None:
-    """Check scenario FILES; exit 0 where all are sound, else 2."""
+    """Check scenario FILES and what they name; exit 0 where all are sound, else 2.
+
+    A note says who cannot run a file, and why.
+    """
     sound = True
     for file in files:
         try:
-            scenario = load(file)
-            count = len(schedule.arrivals(scenario))
-        except (ScenarioError, schedule.TooManyArrivals) as error:
-            click.echo(
-                str(error) if isinstance(error, ScenarioError) else f"{file}: {error}", err=True
-            )
+            click.echo("\n".join(_checked(file)))
+        except ScenarioError as error:
+            click.echo(str(error), err=True)
             sound = False
-        else:
-            spans = schedule.stages(scenario)
-            click.echo(
-                f"{file}: ok: {scenario.name}, {count} first sessions in {len(spans)} stages, "
-                f"{schedule.duration_s(scenario):g} s, {len(scenario.gates)} gates"
-            )
+        except schedule.TooManyArrivals as error:
+            click.echo(f"{file}: {error}", err=True)
+            sound = False
     if not sound:
         sys.exit(2)
+
+
+def _checked(file: str) -> list[str]:
+    """What to say of a sound file; raises what is wrong with another."""
+    scenario = load(file, host=None)
+    scenario.read_files()
+    count = len(schedule.arrivals(scenario))
+    end_s = schedule.duration_s(scenario)
+    late = [scenario.problem(place, message) for place, message in late_faults(scenario, end_s)]
+    if late:
+        raise ScenarioError(late)
+    stages = len(schedule.stages(scenario))
+    told = (
+        f"{file}: ok: {scenario.name}, {count} first sessions in {stages} stages, "
+        f"{end_s:g} s, {len(scenario.gates)} gates"
+    )
+    return [told, *_notes(file, scenario)]
+
+
+def _notes(file: str, scenario: Scenario) -> list[str]:
+    notes = []
+    for host, called in HOSTS.items():
+        lines = [
+            f"{use.text} (line {scenario.problem(use.place, '').line})"
+            for use in unsupported(scenario, host)
+        ]
+        if lines:
+            notes.append(f"{file}: note: not for {called}: {', '.join(lines)}")
+    return notes
 
 
 @group.command()

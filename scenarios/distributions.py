@@ -5,11 +5,16 @@ from __future__ import annotations
 import math
 import random
 from abc import abstractmethod
+from array import array
+from functools import lru_cache
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
+from scenarios import files, quantities
 from scenarios.fields import PositiveSeconds, Seconds, Strict, problems
+from scenarios.files import BadFile, FromFile
 
 Z95 = 1.6448536269514722
 """The 95 % point of the standard normal."""
@@ -118,9 +123,63 @@ class Weibull(_Times):
         return rng.weibullvariate(self.scale_s, self.shape)
 
 
+class Empirical(FromFile, _Times):
+    """Values of a CSV column, drawn with replacement; the file is read when first needed.
+
+    ``unit`` is the one that the column is in.
+    """
+
+    dist: Literal["empirical"] = "empirical"
+    file: str = Field(min_length=1)
+    column: str = Field(min_length=1)
+    unit: Literal["us", "ms", "s", "min", "h", "d"] = "s"
+    _values: array[float] | None = PrivateAttr(default=None)
+
+    @property
+    def values(self) -> array[float]:
+        """The values in seconds, ascending; raise ScenarioError where the file is unfit."""
+        if self._values is None:
+            unit_s = float(quantities.DURATION.units[self.unit])
+            try:
+                stamp = files.stamp(self._path(self.file))
+                self._values = _column(stamp, self.column, unit_s)
+            except BadFile as error:
+                raise self._unfit("file", str(error)) from None
+        return self._values
+
+    @property
+    def mean(self) -> float:
+        return math.fsum(self.values) / len(self.values)
+
+    def sample(self, rng: random.Random) -> float:
+        values = self.values
+        return values[int(rng.random() * len(values))]
+
+    def read(self) -> None:
+        len(self.values)
+
+
+@lru_cache(maxsize=16)
+def _column(stamp: tuple[str, int, int], column: str, unit_s: float) -> array[float]:
+    path = stamp[0]
+    name = Path(path).name
+    found = sorted(
+        files.number(name, row, column, cell) * unit_s
+        for row, (cell,) in files.rows(path, [column])
+    )
+    if not found or found[-1] == 0:
+        raise BadFile(f"{name}: no value of {column} is above 0")
+    return array("d", found)
+
+
 AnyDistribution: TypeAlias = Annotated[
-    Deterministic | Exponential | Lognormal | Weibull, Field(discriminator="dist")
+    Deterministic | Exponential | Lognormal | Weibull | Empirical, Field(discriminator="dist")
 ]
+
+
+def is_never(distribution: _Times) -> bool:
+    """Whether it is always 0; known without reading a file."""
+    return isinstance(distribution, Deterministic) and distribution.mean_s == 0.0
 
 
 def _shorthand(value: Any) -> Any:

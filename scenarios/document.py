@@ -56,6 +56,13 @@ class Document:
     values: dict[Place, Mark] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
+    def below(self, place: Place, *parts: str | int) -> Place:
+        """Go down by ``parts``; leave out those that the file has not, as in a shorthand."""
+        for part in parts:
+            if (*place, part) in self.values:
+                place = (*place, part)
+        return place
+
     def problem(self, place: Place, message: str, *, at_key: bool = False) -> Problem:
         """Build a problem at ``place``, or at the nearest part of it that the file has."""
         known = place

@@ -31,12 +31,14 @@ _TYPES = {
 def explain(document: Document, errors: list[ErrorDetails]) -> Iterator[Problem]:
     """Turn validation errors into located problems."""
     for error in errors:
+        if error["type"] == "too_short" and _has_bad_items(error, errors):
+            continue
         place, schema, tags = _follow(document, tuple(error["loc"]))
         kind = error["type"]
         context = error.get("ctx", {})
         if kind == PROBLEMS:
             for below, message in context["all"]:
-                yield document.problem((*place, *below), message)
+                yield document.problem(document.below(place, *below), message)
         elif kind == "extra_forbidden":
             known = _properties(schema)
             hint = did_you_mean(place[-1], known) or f": one of {', '.join(known)}"
@@ -59,6 +61,12 @@ def explain(document: Document, errors: list[ErrorDetails]) -> Iterator[Problem]
                 yield document.problem(place, message)
         else:
             yield document.problem(place, _message(error))
+
+
+def _has_bad_items(error: ErrorDetails, errors: list[ErrorDetails]) -> bool:
+    """Whether a list is short only because items that are wrong do not count."""
+    at = error["loc"]
+    return any(len(each["loc"]) > len(at) and each["loc"][: len(at)] == at for each in errors)
 
 
 def _one_of(given: Any, allowed: list[str]) -> str:
@@ -89,49 +97,48 @@ def _schema() -> dict[str, Any]:
 def _follow(
     document: Document, loc: tuple[str | int, ...]
 ) -> tuple[Place, dict[str, Any], list[str]]:
-    """Walk ``loc`` in file and schema; parts that name a union's member are not in the file.
+    """Walk ``loc`` in file and schema; not all its parts are in the file.
 
-    Returns the place in the file, the schema of the mapping that holds it, and
-    the names of the union's members there.
+    The name of a union's member is not, nor what a shorthand leaves out. Returns
+    the place in the file, the schema of the mapping that holds it, and the
+    names of the union's members there.
     """
     place: Place = ()
-    schema: dict[str, Any] = _resolve(_schema())
-    holder = schema
+    below = _members(_schema())
+    holder = _mapping(below)
     for part in loc:
-        tags = _tags(schema)
+        tags = _tags(below)
         if part in tags:
-            schema = _resolve({"$ref": tags[str(part)]})
+            below = _members({"$ref": tags[str(part)]})
             continue
-        holder = schema
-        if (*place, part) not in document.values and part == loc[-1]:
-            break
-        if part == "[key]":
-            continue
-        place = (*place, part)
+        holder = _mapping(below)
+        place = document.below(place, part)
         if isinstance(part, int):
-            schema = _resolve(schema.get("items", {}))
+            below = [member for schema in below for member in _members(schema.get("items", {}))]
         else:
-            schema = _resolve(schema.get("properties", {}).get(part, {}))
-    return place, holder, list(_tags(schema))
+            below = _members(holder.get("properties", {}).get(part, {}))
+    return place, holder, list(_tags(below))
 
 
-def _resolve(schema: dict[str, Any]) -> dict[str, Any]:
-    while True:
-        if "$ref" in schema:
-            schema = _schema()["$defs"][schema["$ref"].rsplit("/", 1)[1]]
-            continue
-        members = [
-            member for member in schema.get("anyOf", []) if member.get("type") not in ("null",)
-        ]
-        unions = [member for member in members if "discriminator" in member or "$ref" in member]
-        if "discriminator" in schema or not unions:
-            return schema
-        schema = unions[0]
+def _members(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """What ``schema`` may be: references followed, alternatives spread out."""
+    if "$ref" in schema:
+        return _members(_schema()["$defs"][schema["$ref"].rsplit("/", 1)[1]])
+    if "anyOf" in schema:
+        return [member for each in schema["anyOf"] for member in _members(each)]
+    return [schema]
 
 
-def _tags(schema: dict[str, Any]) -> dict[str, str]:
-    mapping: dict[str, str] = schema.get("discriminator", {}).get("mapping", {})
-    return mapping
+def _mapping(members: list[dict[str, Any]]) -> dict[str, Any]:
+    """The member that is a mapping of named keys; empty where none is."""
+    return next((member for member in members if "properties" in member), {})
+
+
+def _tags(members: list[dict[str, Any]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for member in members:
+        found.update(member.get("discriminator", {}).get("mapping", {}))
+    return found
 
 
 def _properties(schema: dict[str, Any]) -> list[str]:

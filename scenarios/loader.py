@@ -6,12 +6,11 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from scenarios import unsupported
 from scenarios.document import BYTES_MAX, parse
 from scenarios.errors import Problem, ScenarioError
 from scenarios.explain import explain
-from scenarios.fields import Place
 from scenarios.model import Scenario
+from scenarios.support import Host, refuse_unsupported
 
 __all__ = ["ScenarioError", "load", "loads", "read"]
 
@@ -21,8 +20,8 @@ def read(path: str | Path) -> str:
     try:
         with Path(path).open("rb") as file:
             raw = file.read(BYTES_MAX + 1)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+    except (OSError, ValueError) as error:
+        reason = (getattr(error, "strerror", None) or str(error)).lower()
         raise ScenarioError([Problem(str(path), 0, 0, (), reason)]) from None
     try:
         return raw.decode("utf-8-sig")
@@ -31,32 +30,34 @@ def read(path: str | Path) -> str:
         raise ScenarioError([Problem(str(path), 0, 0, (), message)]) from None
 
 
-def load(path: str | Path) -> Scenario:
-    """Load a scenario file; raise ScenarioError with every problem found."""
-    return loads(read(path), str(path))
+def load(path: str | Path, *, host: Host | None = "measured") -> Scenario:
+    """Load a scenario file for ``host``; None accepts the whole language.
+
+    Raises ScenarioError with every problem found, or with everything that the
+    host cannot honour.
+    """
+    return loads(read(path), str(path), host=host)
 
 
-def loads(text: str, filename: str = "<scenario>") -> Scenario:
-    """Load a scenario from its text; ``filename`` is what problems are told with."""
+def loads(
+    text: str,
+    filename: str = "<scenario>",
+    *,
+    host: Host | None = "measured",
+    base: Path | None = None,
+) -> Scenario:
+    """Load a scenario from its text; ``filename`` is what problems are told with.
+
+    Files that it names are looked for in ``base``, else beside ``filename``.
+    """
     document = parse(text, filename)
     if not isinstance(document.data, dict):
         raise ScenarioError([document.problem((), "a scenario must be a mapping")])
-    refused = list(unsupported.find(document.data))
-    found = [document.problem(part.place, part.message, at_key=True) for part in refused]
-    scenario: Scenario | None = None
     try:
         scenario = Scenario.model_validate(document.data)
     except ValidationError as error:
-        hidden = [part.hides for part in refused]
-        found += [
-            problem
-            for problem in explain(document, error.errors(include_url=False))
-            if not any(_below(problem.place, place) for place in hidden)
-        ]
-    if found or scenario is None:
-        raise ScenarioError(found)
+        raise ScenarioError(list(explain(document, error.errors(include_url=False)))) from None
+    scenario.bind(document, Path(filename).parent if base is None else base)
+    if host is not None:
+        refuse_unsupported(scenario, host)
     return scenario
-
-
-def _below(place: Place, above: Place) -> bool:
-    return place[: len(above)] == above

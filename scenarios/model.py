@@ -1,20 +1,27 @@
-"""The scenario: what a user writes, validated; times in seconds, rates per second.
-
-Not every section of the format is built yet; ``unsupported.py`` names the rest.
-"""
+"""The scenario: what a user writes, validated; times in seconds, rates per second."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
-from scenarios.fields import BitPerSecond, Place, Strict, did_you_mean, problems
+from scenarios import consistency, files
+from scenarios.distributions import is_never
+from scenarios.document import Document
+from scenarios.errors import Problem, ScenarioError
+from scenarios.faults import Fault, Network
+from scenarios.fields import BitPerSecond, Name, Place, Strict, problems
+from scenarios.files import Origin
 from scenarios.gates import Gate
-from scenarios.load import Load, Name
-from scenarios.pool import Fixed, Pool
+from scenarios.load import Load
+from scenarios.plan import Plan
+from scenarios.policies import Fixed
+from scenarios.pool import Pool, Pools
+from scenarios.simulation import Sim
 
 SIDE_MAX = 7680
 
@@ -53,38 +60,69 @@ class Stream(Strict):
     fps: int = Field(default=30, ge=1, le=240)
     bitrate_bps: BitPerSecond = Field(default=2_500_000.0, alias="bitrate")
     pacing: Literal["on_demand", "constant"] = "on_demand"
-    source: Literal["scene"] = "scene"
+    source: Literal["scene", "clip"] = "scene"
+
+
+def _one_worker() -> tuple[Pool, ...]:
+    return (Pool.model_construct(policy=Fixed.model_construct(kind="fixed", size=1)),)
 
 
 class Scenario(Strict):
-    """One scenario file."""
+    """One scenario file; ``pools`` is what the file calls ``pool``."""
 
     version: Literal[1]
     name: Name
-    description: str = Field(default="", max_length=1000)
+    description: str = Field(default="", max_length=2000)
     seed: int = Field(default=0, ge=0, lt=2**63)
     stream: Stream = Stream()
+    network: Network | None = None
     load: Load
-    pool: Pool = Pool.model_construct(policy=Fixed.model_construct(kind="fixed", size=1))
+    pools: Pools = Field(default_factory=_one_worker, alias="pool")
+    faults: Annotated[tuple[Fault, ...], Field(strict=False)] = ()
+    sim: Sim = Sim()
+    plan: Plan | None = None
     gates: Annotated[tuple[Gate, ...], Field(strict=False)] = ()
+    _document: Document | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
-    def _gates_fit(self) -> Scenario:
-        found: list[tuple[Place, str]] = []
-        measured = {stage.name: stage.measure for stage in self.load.stages}
-        ids: set[str] = set()
-        for index, gate in enumerate(self.gates):
-            if gate.id in ids:
-                found.append((("gates", index, "id"), f"gate '{gate.id}' is there twice"))
-            ids.add(gate.id)
-            if gate.during is None:
-                continue
-            at: Place = ("gates", index, "during")
-            if gate.during not in measured:
-                hint = did_you_mean(gate.during, measured)
-                found.append((at, f"'{gate.during}' is not a stage{hint}"))
-            elif not measured[gate.during]:
-                found.append((at, f"stage '{gate.during}' is not measured"))
+    def _consistent(self) -> Scenario:
+        found = list(consistency.problems_of(self))
         if found:
             raise problems(found)
+        for pool in self.pools:
+            pool.begin_at(self.sim.start_s)
         return self
+
+    @property
+    def pool(self) -> Pool:
+        """The pool, of a scenario that has one; raises ValueError where there are several."""
+        if len(self.pools) > 1:
+            raise ValueError(f"scenario '{self.name}' has {len(self.pools)} pools, not one")
+        return self.pools[0]
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether nobody waits: whoever is not served at once has left."""
+        return self.load.patience is not None and is_never(self.load.patience)
+
+    def bind(self, document: Document, base: Path) -> None:
+        """Remember the file, for problems that are found later. The loader's business."""
+        self._document = document
+        for part, place in files.walk(self, document):
+            part.bind(Origin(document, place, base))
+
+    def read_files(self) -> None:
+        """Read every file that the scenario names; raise ScenarioError where one is unfit."""
+        found: list[Problem] = []
+        for part, _ in files.walk(self, self._document or Document("<scenario>")):
+            try:
+                part.read()
+            except ScenarioError as error:
+                found += error.problems
+        if found:
+            raise ScenarioError(found)
+
+    def problem(self, place: Place, message: str) -> Problem:
+        """Build a problem with the line and column of ``place`` in the file."""
+        document = self._document or Document("<scenario>")
+        return document.problem(document.below((), *place), message, at_key=True)

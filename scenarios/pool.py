@@ -1,71 +1,28 @@
-"""The worker pool of a scenario: times, quota, price and the warm-pool policy."""
+"""The worker pools of a scenario: times, limits and faults of a provider, price, policy."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 
-from scenarios import quantities
 from scenarios.distributions import Deterministic, Distribution
-from scenarios.fields import Place, Ratio, Seconds, Strict, UsdPerHour, problems
+from scenarios.fields import (
+    Chance,
+    Name,
+    Place,
+    PositivePerSecond,
+    PositiveSeconds,
+    Ratio,
+    Seconds,
+    Strict,
+    UsdPerHour,
+    problems,
+)
+from scenarios.policies import Policy, TwoTier, singles
 
-
-class _Scaling(Strict):
-    min: int = Field(default=0, ge=0)
-    max: int | None = Field(default=None, ge=1)
-    cooldown_s: Seconds = Field(default=0.0, alias="cooldown")
-    scale_in_delay_s: Seconds = Field(default=0.0, alias="scale_in_delay")
-    interval_s: Seconds = Field(default=10.0, alias="interval")
-
-    @model_validator(mode="after")
-    def _ordered(self) -> _Scaling:
-        if self.max is not None and self.min > self.max:
-            raise problems([(("min",), f"min {self.min} is above max {self.max}")])
-        return self
-
-
-class Fixed(_Scaling):
-    """So many workers, always."""
-
-    kind: Literal["fixed"]
-    size: int = Field(ge=0)
-
-
-def _warm(value: Any) -> Any:
-    return quantities.parse(value, quantities.SHARE) if isinstance(value, str) else value
-
-
-class Buffer(_Scaling):
-    """Keep ``warm`` ready workers spare: a number, or a share of the busy ones."""
-
-    kind: Literal["buffer"]
-    warm: Annotated[
-        int | float,
-        Field(ge=0),
-        BeforeValidator(_warm, json_schema_input_type=Annotated[int, Field(ge=0)] | Ratio),
-    ]
-
-    @model_validator(mode="before")
-    @classmethod
-    def _whole(cls, data: Any) -> Any:
-        warm = data.get("warm") if isinstance(data, dict) else None
-        if isinstance(warm, float):
-            raise problems([(("warm",), f"'{warm:g}' is neither a whole number nor a share")])
-        return data
-
-    @property
-    def warm_workers(self) -> int:
-        """Spare workers asked for as a number; 0 where it is a share."""
-        return self.warm if isinstance(self.warm, int) else 0
-
-    @property
-    def warm_ratio(self) -> float:
-        """Spare workers asked for as a share; 0.0 where it is a number."""
-        return self.warm if isinstance(self.warm, float) else 0.0
-
-
-Policy: TypeAlias = Annotated[Fixed | Buffer, Field(discriminator="kind")]
+DEFAULT = "default"
 
 
 class Price(Strict):
@@ -75,44 +32,142 @@ class Price(Strict):
     stopped: UsdPerHour = 0.0
 
 
+class LaunchBucket(Strict):
+    """A provider's limit on launches: tokens, of which ``burst`` can be saved up."""
+
+    burst: int = Field(ge=1)
+    refill_per_s: PositivePerSecond = Field(alias="refill")
+
+
+class Spot(Strict):
+    """The provider takes each worker back at ``kill_rate``, and says so ``notice`` before."""
+
+    kill_rate_per_s: PositivePerSecond = Field(alias="kill_rate")
+    notice_s: Seconds = Field(default=120.0, alias="notice")
+
+
+class Outage(Strict):
+    """The provider has no capacity: it launches and starts nothing, from ``at`` on."""
+
+    at_s: Seconds = Field(alias="at")
+    for_s: PositiveSeconds = Field(alias="for")
+
+
 _NOW = Deterministic.model_construct(mean_s=0.0)
 
 
 class Pool(Strict):
-    """One pool of workers, named ``default``."""
+    """One pool of workers.
 
+    ``start`` is from stopped. ``mtbf`` is the mean time between failures of a
+    worker. ``share`` is of the arrivals; ``route: overflow`` takes those whom
+    their own pool cannot serve at once. What a system without good manners
+    does: ``release: false`` never gives a slot back, ``reap`` ends every
+    session of that age.
+    """
+
+    name: Name = DEFAULT
+    region: Name | None = None
+    gpu: Name | None = None
+    share: Annotated[Ratio, Field(gt=0)] | None = None
+    route: Literal["overflow"] | None = None
     initial: int | None = Field(default=None, ge=0)
     slots_per_worker: int = Field(default=1, ge=1, le=64)
     reuse: bool = True
+    release: bool = True
+    reap_s: PositiveSeconds | None = Field(default=None, alias="reap")
     boot: Distribution = _NOW
+    start: Distribution = _NOW
     scrub: Distribution = _NOW
     max_workers: int | None = Field(default=None, ge=1)
+    launch_bucket: LaunchBucket | None = None
+    boot_failure: Chance = 0.0
+    mtbf_s: PositiveSeconds | None = Field(default=None, alias="mtbf")
+    spot: Spot | None = None
+    outages: Annotated[tuple[Outage, ...], Field(strict=False)] = ()
     price: Price = Price()
     policy: Policy
+    _start_of_day_s: float = PrivateAttr(default=0.0)
 
     @model_validator(mode="after")
-    def _within_quota(self) -> Pool:
-        found: list[tuple[Place, str]] = []
-        quota = self.max_workers
-        if quota is not None:
-            if self.initial is not None and self.initial > quota:
-                found.append((("initial",), f"{self.initial} is above max_workers {quota}"))
-            if isinstance(self.policy, Fixed) and self.policy.size > quota:
-                found.append(
-                    (("policy", "size"), f"{self.policy.size} is above max_workers {quota}")
-                )
-            if self.policy.min > quota:
-                found.append((("policy", "min"), f"{self.policy.min} is above max_workers {quota}"))
+    def _sound(self) -> Pool:
+        found = [*self._above_quota(), *self._outage_problems()]
         if found:
             raise problems(found)
         return self
+
+    def _above_quota(self) -> Iterator[tuple[Place, str]]:
+        quota = self.max_workers
+        if quota is None:
+            return
+        if self.initial is not None and self.initial > quota:
+            yield ("initial",), f"{self.initial} is above max_workers {quota}"
+        for place, policy in singles(self.policy):
+            for below, workers in [*policy.sizes(), (("min",), policy.min)]:
+                if workers > quota:
+                    yield ("policy", *place, *below), f"{workers} is above max_workers {quota}"
+
+    def _outage_problems(self) -> Iterator[tuple[Place, str]]:
+        for index in range(1, len(self.outages)):
+            before = self.outages[index - 1]
+            if self.outages[index].at_s < before.at_s + before.for_s:
+                yield ("outages", index, "at"), "begins before the outage before it has ended"
+
+    def begin_at(self, start_of_day_s: float) -> None:
+        """Note the time of day of second 0, which some policies look at."""
+        self._start_of_day_s = start_of_day_s
 
     @property
     def at_start(self) -> int:
         """Workers that are ready when the run begins."""
         if self.initial is not None:
             return self.initial
-        rest = self.policy.size if isinstance(self.policy, Fixed) else self.policy.warm_workers
-        rest = max(rest, self.policy.min)
-        caps = [cap for cap in (self.policy.max, self.max_workers) if cap is not None]
-        return min([rest, *caps])
+        rest = self.policy.rest(self._start_of_day_s)
+        return rest if self.max_workers is None else min(rest, self.max_workers)
+
+    @property
+    def stopped_at_start(self) -> int:
+        """Workers that are stopped when the run begins."""
+        parts = [policy for _, policy in singles(self.policy)]
+        return max((part.stopped for part in parts if isinstance(part, TwoTier)), default=0)
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return [value]
+    if isinstance(value, list):
+        return value
+    raise ValueError("must be a mapping, or a list of them")
+
+
+Pools: TypeAlias = Annotated[
+    tuple[Pool, ...],
+    Field(strict=False, min_length=1),
+    BeforeValidator(_listed, json_schema_input_type=Pool | list[Pool]),
+]
+"""One mapping is a pool named ``default``."""
+
+
+def routing_problems(pools: Sequence[Pool]) -> Iterator[tuple[Place, str]]:
+    """Yield what is wrong with several pools together."""
+    names: set[str] = set()
+    for index, pool in enumerate(pools):
+        if pool.name in names:
+            yield (index, "name"), f"pool '{pool.name}' is there twice"
+        names.add(pool.name)
+        if pool.share is not None and pool.route is not None:
+            yield (index, "route"), "a pool takes either `share` or `route`"
+    if len(pools) == 1:
+        if pools[0].route is not None:
+            yield (0, "route"), "the only pool has nothing to take over"
+        elif pools[0].share not in (None, 1.0):
+            yield (0, "share"), "the only pool takes 100%"
+        return
+    without = [
+        index for index, pool in enumerate(pools) if pool.share is None and pool.route is None
+    ]
+    for index in without:
+        yield (index,), f"pool '{pools[index].name}' needs a `share` or `route: overflow`"
+    total = sum(pool.share or 0.0 for pool in pools)
+    if not without and abs(total - 1.0) > 1e-9:
+        yield (), f"the shares of the pools sum to {total * 100:g}%, not to 100%"

@@ -7,14 +7,16 @@ however the work is split among processes.
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
+from scenarios.consistency import TRACE
 from scenarios.distributions import AnyDistribution
-from scenarios.load import ClosedLoad, OpenLoad, Stage
+from scenarios.load import CapacityLoad, ClosedLoad, OpenLoad, Stage
 from scenarios.model import Scenario
 
 Tier = Literal["frames", "decode"]
@@ -56,10 +58,21 @@ class Arrival:
 
 
 def stages(scenario: Scenario) -> list[StageSpan]:
-    """Lay the stages of the scenario on the time axis."""
+    """Lay the stages of the scenario on the time axis.
+
+    A step of a capacity search is a stage named after its viewers; a trace
+    without stages is one, which ends with its last session.
+    """
     load = scenario.load
     if isinstance(load, ClosedLoad) and load.for_s is not None:
         return [StageSpan("hold", 0.0, load.for_s, True)]
+    if isinstance(load, CapacityLoad):
+        return [
+            StageSpan(f"viewers-{users}", step * load.hold_s, (step + 1) * load.hold_s, True)
+            for step, users in enumerate(load.users)
+        ]
+    if isinstance(load, OpenLoad) and not load.stages:
+        return [StageSpan(TRACE, 0.0, _end_of_trace(scenario), True)]
     spans: list[StageSpan] = []
     start = 0.0
     for stage in load.stages:
@@ -84,13 +97,18 @@ def stage_at(spans: list[StageSpan], at_s: float) -> str:
 def arrivals(scenario: Scenario) -> list[Arrival]:
     """List the arrivals of the run in order of time.
 
-    For a closed load these are the first sessions of its users; ``next_arrival``
-    says what follows each.
+    For a closed load and a capacity search these are the first sessions of
+    their users; ``next_arrival`` says what follows each. Raises ScenarioError
+    where a trace is unfit.
     """
     load = scenario.load
     spans = stages(scenario)
+    if isinstance(load, OpenLoad) and load.arrivals.trace is not None:
+        return _recorded(scenario, load, spans)
     if isinstance(load, OpenLoad):
         times = list(_open_times(scenario, load))
+    elif isinstance(load, CapacityLoad):
+        times = _step_times(load)
     else:
         times = [load.ramp_s * user / load.users for user in range(load.users)]
     return [
@@ -99,16 +117,47 @@ def arrivals(scenario: Scenario) -> list[Arrival]:
 
 
 def next_arrival(scenario: Scenario, previous: Arrival, ended_at_s: float) -> Arrival | None:
-    """Say which session a closed load's user starts when its ``previous`` one has ended.
+    """Say which session a user of a closed load or capacity search starts when one has ended.
 
     None once the run is over, and always for an open load.
     """
     load = scenario.load
-    if not isinstance(load, ClosedLoad) or ended_at_s >= duration_s(scenario):
+    if isinstance(load, OpenLoad) or ended_at_s >= duration_s(scenario):
         return None
-    index = previous.index + load.users
+    index = previous.index + (load.users if isinstance(load, ClosedLoad) else load.max_users)
     following = _drawn(scenario, index, ended_at_s, stage_at(stages(scenario), ended_at_s))
     return replace(following, user_id=previous.user_id, project_id=previous.project_id)
+
+
+def _step_times(load: CapacityLoad) -> list[float]:
+    """A step's new viewers come when it begins."""
+    return [
+        step * load.hold_s
+        for step, (before, users) in enumerate(itertools.pairwise((0, *load.users)))
+        for _ in range(before, users)
+    ]
+
+
+def _recorded(scenario: Scenario, load: OpenLoad, spans: list[StageSpan]) -> list[Arrival]:
+    """The arrivals of a trace; those after the last stage are left out."""
+    found = []
+    for index, (at_s, session_s) in enumerate(load.arrivals.recorded):
+        if load.stages and at_s >= spans[-1].end_s:
+            break
+        arrival = _drawn(scenario, index, at_s, stage_at(spans, at_s))
+        found.append(arrival if session_s is None else replace(arrival, session_s=session_s))
+    return found
+
+
+def _end_of_trace(scenario: Scenario) -> float:
+    load = scenario.load
+    if not isinstance(load, OpenLoad):
+        raise TypeError("not an open load")
+    ends = [
+        at_s + (_session_s(scenario, index) if session_s is None else session_s)
+        for index, (at_s, session_s) in enumerate(load.arrivals.recorded)
+    ]
+    return max(ends)
 
 
 def _open_times(scenario: Scenario, load: OpenLoad) -> Iterator[float]:
@@ -163,18 +212,24 @@ def _drawn(scenario: Scenario, index: int, at_s: float, stage: str) -> Arrival:
     def draw(distribution: AnyDistribution | None, name: str) -> float | None:
         return None if distribution is None else distribution.sample(stream(name))
 
-    session_s = draw(load.session, "session")
     return Arrival(
         index=index,
         at_s=at_s,
         stage=stage,
-        session_s=math.inf if session_s is None else session_s,
+        session_s=_session_s(scenario, index),
         patience_s=draw(load.patience, "patience"),
         tier=_tier(scenario.seed, index, load.receive.decode),
         project_id=f"project-{index % load.projects}",
         user_id=f"user-{index}",
         input_seed=stream("input").getrandbits(63),
     )
+
+
+def _session_s(scenario: Scenario, index: int) -> float:
+    session = scenario.load.session
+    if session is None:
+        return math.inf
+    return session.sample(random.Random(f"{scenario.seed}:{index}:session"))
 
 
 def _tier(seed: int, index: int, decode: float) -> Tier:

@@ -15,7 +15,7 @@ from scenarios.distributions import Deterministic, Exponential, Lognormal, Weibu
 from scenarios.load import ClosedLoad, OpenLoad
 from scenarios.loader import ScenarioError, load, loads
 from scenarios.model import Resolution
-from scenarios.pool import Buffer
+from scenarios.policies import Buffer
 from scenarios.schema import json_schema
 
 HERE = Path(__file__).parent
@@ -25,21 +25,21 @@ GOOD = [*sorted((HERE / "good").glob("*.yaml")), *sorted((ROOT / "scenarios").gl
 
 
 def test_there_are_bad_and_good_files_to_check() -> None:
-    assert len(BAD) > 60
+    assert len(BAD) > 160
     assert len(GOOD) >= 3
 
 
 @pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
 def test_a_bad_file_is_refused_with_the_expected_lines(path: Path) -> None:
     with pytest.raises(ScenarioError) as caught:
-        load(path)
+        load(path, host=None)
     told = str(caught.value).replace(f"{path.parent}/", "")
     assert told + "\n" == path.with_suffix(".txt").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
 def test_a_good_file_loads_and_agrees_with_the_schema(path: Path) -> None:
-    load(path)
+    load(path, host=None).read_files()
     data = document.parse(path.read_text(encoding="utf-8"), path.name).data
     errors = list(Draft202012Validator(json_schema()).iter_errors(data))
     assert not errors, errors[0].message
@@ -89,9 +89,9 @@ def test_absent_parts_mean_none() -> None:
 def test_the_pool_starts_with_what_the_policy_holds_at_rest() -> None:
     text = (
         "version: 1\nname: a\nload: {model: closed, users: 1, for: 5s}\n"
-        "pool: {policy: {kind: buffer, warm: 5, min: 2, max: 4}}\n"
+        "pool: {max_workers: 4, policy: {kind: buffer, warm: 3, min: 2, max: 5}}\n"
     )
-    assert loads(text).pool.at_start == 4
+    assert loads(text).pool.at_start == 3
 
 
 def test_a_scenario_cannot_be_changed() -> None:

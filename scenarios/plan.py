@@ -1,0 +1,316 @@
+"""What a planner may choose from: policies with ranges of parameters, its budget, its gates.
+
+Wherever a policy takes a value, a plan takes a list of them or a range
+``{from: 1, to: 20, step: 1}``; the candidates are all combinations.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from scenarios import quantities
+from scenarios.fields import (
+    Name,
+    Place,
+    PositiveSeconds,
+    Ratio,
+    Seconds,
+    Strict,
+    TimeOfDay,
+    problems,
+)
+from scenarios.policies import (
+    Buffer,
+    Fixed,
+    Highest,
+    Policy,
+    Predictive,
+    Schedule,
+    Single,
+    Step,
+    Target,
+    TwoTier,
+    Workers,
+    listed,
+    singles,
+)
+from scenarios.quantities import Kind
+
+CANDIDATES_MAX = 10_000
+DEFAULT_STEPS = 10
+"""Steps of a range of shares or durations that names none."""
+
+
+class _Range(Strict):
+    """The schema of a range; ``step`` is 1, or a tenth of the range."""
+
+    start: int | str = Field(alias="from")
+    stop: int | str = Field(alias="to")
+    step: int | str | None = None
+
+
+def _choices(value: Any, kind: Kind | None) -> Any:
+    """Spell out a range; make a single value a list of one."""
+    if isinstance(value, dict):
+        return _spelt_out(value, kind)
+    return value if isinstance(value, list) else [value]
+
+
+def _spelt_out(given: dict[str, Any], kind: Kind | None) -> list[Any]:
+    unknown = set(given) - {"from", "to", "step"}
+    if unknown or not {"from", "to"} <= set(given):
+        raise ValueError("a range is {from: …, to: …, step: …}")
+    whole = all(isinstance(value, int) and not isinstance(value, bool) for value in given.values())
+    if not whole and kind is None:
+        raise ValueError("a range of whole numbers is {from: 1, to: 20, step: 1}")
+    size = Fraction(1) if whole or kind is None else _unit(kind)
+    low, high = (_exact(given[key], None if whole else kind) for key in ("from", "to"))
+    if high <= low:
+        raise ValueError(f"'to' must be above 'from', not {given['to']}")
+    if "step" in given:
+        step = _exact(given["step"], None if whole else kind)
+    else:
+        step = Fraction(1) if whole else (high - low) / DEFAULT_STEPS
+    if step <= 0:
+        raise ValueError("'step' must be above 0")
+    count = math.floor((high - low) / step) + 1
+    if count > CANDIDATES_MAX:
+        raise ValueError(f"a range of {count} values, over {CANDIDATES_MAX}")
+    values = [low + index * step for index in range(count)]
+    if whole or kind is None:
+        return [int(value) for value in values]
+    unit = next(unit for unit, unit_size in kind.units.items() if unit_size == size)
+    return [f"{float(value / size):.12g}{unit}" for value in values]
+
+
+def _unit(kind: Kind) -> Fraction:
+    return Fraction(1) if Fraction(1) in kind.units.values() else next(iter(kind.units.values()))
+
+
+def _exact(value: Any, kind: Kind | None) -> Fraction:
+    if kind is None:
+        return Fraction(value)
+    return Fraction(quantities.parse(value, kind)).limit_denominator(10**9)
+
+
+def _validator(kind: Kind | None, item: Any) -> BeforeValidator:
+    return BeforeValidator(
+        lambda value: _choices(value, kind), json_schema_input_type=item | list[item] | _Range
+    )
+
+
+_Count = Annotated[int, Field(ge=0)]
+_Ceiling = Annotated[int, Field(ge=1)]
+_Part = Annotated[Ratio, Field(gt=0)]
+_SOME = Field(strict=False, min_length=1)
+
+Counts = Annotated[tuple[_Count, ...], _SOME, _validator(None, _Count)]
+Ceilings = Annotated[tuple[_Ceiling, ...], _SOME, _validator(None, _Ceiling)]
+WorkersChoices = Annotated[tuple[Workers, ...], _SOME, _validator(quantities.SHARE, Workers)]
+Shares = Annotated[tuple[_Part, ...], _SOME, _validator(quantities.SHARE, _Part)]
+Durations = Annotated[tuple[Seconds, ...], _SOME, _validator(quantities.DURATION, Seconds)]
+
+
+class Space(Strict):
+    """The candidates of one kind of policy."""
+
+    makes: ClassVar[type[Single]]
+
+    min: Counts = (0,)
+    max: Ceilings | None = None
+    cooldown_s: Durations = Field(default=(0.0,), alias="cooldown")
+    scale_in_delay_s: Durations = Field(default=(0.0,), alias="scale_in_delay")
+    interval_s: Durations = Field(default=(10.0,), alias="interval")
+
+    @property
+    def choices(self) -> dict[str, tuple[Any, ...]]:
+        """The values of every parameter, by the attribute of the policy."""
+        found = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            name: values if isinstance(values, tuple) else (values,)
+            for name, values in found.items()
+        }
+
+    @property
+    def count(self) -> int:
+        """Number of candidates."""
+        return math.prod(len(values) for values in self.choices.values())
+
+    def candidates(self) -> Iterator[Single]:
+        """Yield every combination as a policy, those that cannot be meant included."""
+        choices = self.choices
+        for values in itertools.product(*choices.values()):
+            yield self.makes.model_construct(**dict(zip(choices, values, strict=True)))
+
+
+class FixedSpace(Space):
+    """Candidates of ``fixed``."""
+
+    makes: ClassVar[type[Single]] = Fixed
+    kind: Literal["fixed"]
+    size: Counts
+
+
+class BufferSpace(Space):
+    """Candidates of ``buffer``."""
+
+    makes: ClassVar[type[Single]] = Buffer
+    kind: Literal["buffer"]
+    warm: WorkersChoices
+
+
+class TwoTierSpace(Space):
+    """Candidates of ``two-tier``."""
+
+    makes: ClassVar[type[Single]] = TwoTier
+    kind: Literal["two-tier"]
+    warm: WorkersChoices
+    stopped: Counts
+
+
+class TargetSpace(Space):
+    """Candidates of ``target``."""
+
+    makes: ClassVar[type[Single]] = Target
+    kind: Literal["target"]
+    utilisation: Shares
+
+
+class PredictiveSpace(Space):
+    """Candidates of ``predictive``; all have one ``season``."""
+
+    makes: ClassVar[type[Single]] = Predictive
+    kind: Literal["predictive"]
+    method: Annotated[
+        tuple[Literal["ewma", "holt-winters", "mtginf"], ...], _SOME, _validator(None, str)
+    ]
+    headroom: WorkersChoices = (0,)
+    half_life_s: Durations = Field(default=(300.0,), alias="half_life")
+
+
+class StepSpace(Strict):
+    """The candidates of one step of a schedule."""
+
+    at_s: TimeOfDay = Field(alias="at")
+    warm: WorkersChoices
+
+
+class ScheduleSpace(Space):
+    """Candidates of ``schedule``: all combinations of its steps."""
+
+    makes: ClassVar[type[Single]] = Schedule
+    kind: Literal["schedule"]
+    steps: Annotated[tuple[StepSpace, ...], _SOME]
+
+    @property
+    def count(self) -> int:
+        return super().count // len(self.steps) * math.prod(len(step.warm) for step in self.steps)
+
+    def candidates(self) -> Iterator[Single]:
+        each = [
+            [Step.model_construct(at_s=step.at_s, warm=warm) for warm in step.warm]
+            for step in self.steps
+        ]
+        others = {name: values for name, values in self.choices.items() if name != "steps"}
+        for steps in itertools.product(*each):
+            for values in itertools.product(*others.values()):
+                given = dict(zip(others, values, strict=True))
+                yield Schedule.model_construct(**given, steps=steps)
+
+
+SingleSpace: TypeAlias = Annotated[
+    FixedSpace | BufferSpace | TwoTierSpace | TargetSpace | PredictiveSpace | ScheduleSpace,
+    Field(discriminator="kind"),
+]
+
+
+class HighestSpace(Strict):
+    """All combinations of several policies of which the highest wins; a list in the file."""
+
+    kind: Literal["max"]
+    of: Annotated[tuple[SingleSpace, ...], _SOME]
+
+    @property
+    def count(self) -> int:
+        """Number of candidates."""
+        return math.prod(space.count for space in self.of)
+
+    def candidates(self) -> Iterator[Highest]:
+        """Yield every combination."""
+        for parts in itertools.product(*(list(space.candidates()) for space in self.of)):
+            yield Highest.model_construct(kind="max", of=parts)
+
+
+_Any: TypeAlias = Annotated[
+    FixedSpace
+    | BufferSpace
+    | TwoTierSpace
+    | TargetSpace
+    | PredictiveSpace
+    | ScheduleSpace
+    | HighestSpace,
+    Field(discriminator="kind"),
+]
+AnySpace: TypeAlias = Annotated[
+    _Any, BeforeValidator(listed, json_schema_input_type=_Any | list[SingleSpace])
+]
+
+
+class Plan(Strict):
+    """The search: ``budget`` of wall-clock time, ids of the ``gates`` to hold, candidates.
+
+    Without ``gates`` all that a simulation has; without ``policies`` a default
+    around the load. ``pool`` says whose policy is sought where there are several.
+    """
+
+    budget_s: PositiveSeconds = Field(default=60.0, alias="budget")
+    gates: Annotated[tuple[Name, ...], Field(strict=False)] = ()
+    pool: Name | None = None
+    policies: Annotated[tuple[AnySpace, ...], Field(strict=False)] = ()
+
+    @model_validator(mode="after")
+    def _sound(self) -> Plan:
+        count = sum(space.count for space in self.policies)
+        if count > CANDIDATES_MAX:
+            raise problems([(("policies",), f"{count} candidates, over {CANDIDATES_MAX}")])
+        found = list(self._senseless())
+        if found:
+            raise problems(found)
+        return self
+
+    def _senseless(self) -> Iterator[tuple[Place, str]]:
+        """Yield the first candidate of each space that cannot be meant."""
+        for index, space in enumerate(self.policies):
+            for candidate in space.candidates():
+                wrong = [
+                    (("policies", index, *place, *below), message)
+                    for place, part in singles(candidate)
+                    for below, message in part.complaints()
+                ]
+                if wrong:
+                    yield wrong[0]
+                    break
+
+    def above_quota(self, quota: int) -> Iterator[tuple[Place, str]]:
+        """Yield each space that has a candidate which asks for more workers than there may be."""
+        for index, space in enumerate(self.policies):
+            sizes = [
+                (workers, (*place, *below))
+                for candidate in space.candidates()
+                for place, part in singles(candidate)
+                for below, workers in part.sizes()
+            ]
+            workers, place = max(sizes, default=(0, ()))
+            if workers > quota:
+                yield ("policies", index, *place), f"{workers} is above max_workers {quota}"
+
+    def candidates(self) -> Iterator[Policy]:
+        """Yield every policy to be considered."""
+        for space in self.policies:
+            yield from space.candidates()
