@@ -95,7 +95,7 @@ class RunWriter:
         argv: Sequence[str] = (),
     ) -> None:
         """Store scenario and circumstances; raise ScenarioError or RunDirError."""
-        scenario = loads(scenario_text, str(path / "scenario.yaml"))
+        scenario = loads(scenario_text, str(path / "scenario.yaml"), host=kind)
         self.path = path
         self.info = RunInfo(
             kind=kind,
@@ -151,7 +151,8 @@ class RunReader:
         self.info = read_info(self.path)
         try:
             self.scenario_text = (self.path / "scenario.yaml").read_bytes().decode("utf-8")
-            self.scenario: Scenario = loads(self.scenario_text, str(self.path / "scenario.yaml"))
+            file = str(self.path / "scenario.yaml")
+            self.scenario: Scenario = loads(self.scenario_text, file, host=None)
         except (OSError, UnicodeDecodeError) as error:
             raise RunDirError(f"{self.path / 'scenario.yaml'}: cannot be read: {error}") from None
         except ScenarioError as error:
