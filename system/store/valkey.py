@@ -8,9 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import IO, Final
 
 from system.store import valkey_guard
 from system.store.base import StoreUnavailable
@@ -78,9 +77,8 @@ class EmbeddedValkey:
         """
         program = find_server()
         self._directory = _make_directory()
-        log = Path(self._directory, "valkey.log")
         fd = lifeline.descriptor()
-        with log.open("wb") as output:
+        with tempfile.TemporaryFile() as output:
             self._guard = subprocess.Popen(
                 [
                     sys.executable,
@@ -101,13 +99,7 @@ class EmbeddedValkey:
                 pass_fds=() if fd is None else (fd,),
                 start_new_session=True,
             )
-        deadline = time.monotonic() + START_S
-        while not self._answers():
-            if self._guard.poll() is not None or time.monotonic() > deadline:
-                text = log.read_text(errors="replace")[-400:] if log.exists() else ""
-                self.stop()
-                raise StoreUnavailable(f"the Valkey server did not start: {text.strip()}")
-            time.sleep(_POLL_S)
+            self._wait(self._guard, output)
         return self.url
 
     def stop(self) -> None:
@@ -136,6 +128,16 @@ class EmbeddedValkey:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+
+    def _wait(self, guard: subprocess.Popen[bytes], output: IO[bytes]) -> None:
+        deadline = time.monotonic() + START_S
+        while not self._answers():
+            if guard.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                output.seek(0)
+                text = output.read()[-400:].decode(errors="replace").strip()
+                raise StoreUnavailable(f"the Valkey server did not start: {text}")
+            time.sleep(_POLL_S)
 
     def _socket_path(self) -> str:
         if self._directory is None:
