@@ -16,13 +16,16 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import msgspec
 
 from system.client.health import HealthMeter
+from system.client.histogram import LogHistogram
 from system.client.hostproto import (
     MAX_LINE_BYTES,
     Command,
@@ -38,13 +41,15 @@ from system.client.hostproto import (
     decode_command,
     encode,
 )
+from system.client.latency import InputSample
 from system.client.parts import PartWriter
 from system.client.session import Session, Surroundings
 from system.client.summary import RunClock
 from system.client.tiers import DecodePool
 from system.protocol.records import SystemRow
+from system.telemetry import logs
 
-logger = logging.getLogger(__name__)
+logger = logs.get(__name__)
 
 FLUSH_INTERVAL_S = 5.0
 DRAIN_TIMEOUT_S = 8.0
@@ -61,10 +66,12 @@ class Host:
         self._sessions: dict[str, Session] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._parts: PartWriter | None = None
+        self._inputs = LogHistogram()
         self._around = Surroundings(
             clock=RunClock(time.time(), time.time() - time.monotonic(), "helper-0"),
             writer=None,
             emit=self._emit,
+            count_inputs=self._count_inputs,
             http=aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)),
             pool=DecodePool(),
         )
@@ -82,7 +89,7 @@ class Host:
                 try:
                     await self._command(decode_command(line))
                 except msgspec.DecodeError as error:
-                    logger.error("helper.bad_command error=%s", error)
+                    logger.error("helper.bad_command", error=error)
         except (ConnectionError, ValueError):
             logger.info("helper.pipe_lost")
         finally:
@@ -112,11 +119,12 @@ class Host:
         elif isinstance(command, Drain):
             await self._end_sessions()
             await self._flush()
-            self._emit(Drained(parts=self._parts.written if self._parts else ()))
+            parts = self._parts.written if self._parts else ()
+            self._emit(Drained(parts=parts, inputs=self._take_inputs()))
 
     def _start(self, command: Start) -> None:
         if command.id in self._sessions:
-            logger.error("helper.duplicate_session id=%s", command.id)
+            logger.error("helper.duplicate_session", id=command.id)
             return
         session = Session(command, self._around)
         self._sessions[command.id] = session
@@ -130,7 +138,7 @@ class Host:
         error = None if task.cancelled() else task.exception()
         if task.cancelled() or error is not None:
             # A bug of ours must fail its session, not leave its user waiting.
-            logger.error("session.crashed id=%s", session_id, exc_info=error)
+            logger.exception("session.crashed", error, id=session_id)
             reason = "internal" if error is not None else "helper_closed"
             self._emit(Ended(id=session_id, outcome="failed", reason=reason, summary={}))
 
@@ -161,6 +169,7 @@ class Host:
                     loop_lag_s=sample.loop_lag_s,
                     udp_drops=sample.udp_drops,
                     sessions=sessions,
+                    inputs=self._take_inputs(),
                 )
             )
             if self._parts is not None:
@@ -178,6 +187,17 @@ class Host:
                     )
                 )
 
+    def _count_inputs(self, samples: Sequence[InputSample]) -> None:
+        for sample in samples:
+            if sample.value_s is not None:
+                self._inputs.add(sample.value_s)
+            elif sample.lost:
+                self._inputs.add_censored()
+
+    def _take_inputs(self) -> dict[str, Any] | None:
+        taken, self._inputs = self._inputs, LogHistogram()
+        return taken.to_json() if taken.n or taken.censored else None
+
     async def _flush_often(self) -> None:
         while True:
             await asyncio.sleep(FLUSH_INTERVAL_S)
@@ -189,7 +209,7 @@ class Host:
         try:
             await asyncio.to_thread(self._parts.flush)
         except OSError as error:
-            logger.error("helper.rows_lost error=%s", error.strerror)
+            logger.error("helper.rows_lost", error=error.strerror)
 
     def _emit(self, event: Event) -> None:
         if self._writer.is_closing():

@@ -149,19 +149,25 @@ class Ended(_Event, frozen=True, tag="ended"):
 
 
 class Health(_Event, frozen=True, tag="health"):
-    """Once per second. ``cpu`` is in cores, ``loop_lag_s`` the worst of the second."""
+    """Once per second. ``cpu`` is in cores, ``loop_lag_s`` the worst of the second.
+
+    ``inputs`` is a LogHistogram of the latencies that were decided since the
+    last event that had one; its censored ones are the lost inputs.
+    """
 
     cpu: float
     rss_bytes: int
     loop_lag_s: float
     udp_drops: int
     sessions: int
+    inputs: dict[str, Any] | None = None
 
 
 class Drained(_Event, frozen=True, tag="drained"):
     """All sessions have ended and ``parts`` are on disk."""
 
     parts: tuple[str, ...]
+    inputs: dict[str, Any] | None = None
 
 
 Event = Ready | Queued | Joined | Ended | Health | Drained

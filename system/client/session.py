@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -42,6 +42,7 @@ class Surroundings:
     clock: RunClock
     writer: PartWriter | None
     emit: Callable[[Event], None]
+    count_inputs: Callable[[Sequence[InputSample]], None]
     http: aiohttp.ClientSession
     pool: DecodePool
 
@@ -183,6 +184,7 @@ class Session:
         )
 
     def _second(self, second: Second, samples: list[InputSample]) -> None:
+        self._around.count_inputs(samples)
         writer, clock = self._around.writer, self._around.clock
         if writer is None:
             return

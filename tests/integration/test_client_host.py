@@ -125,6 +125,11 @@ async def test_sessions_are_hosted_measured_and_written(tmp_path: Path) -> None:
     assert 1.0 < summary["session_s"] < 3
     latency = LogHistogram.from_json(summary["histograms"]["input.to_frame"])
     assert 0 < latency.quantile(0.5) < 0.5
+    told = [e.inputs for e in parent.events if isinstance(e, Health | Drained) and e.inputs]
+    of_both = [e.summary["histograms"] for e in parent.events if isinstance(e, Ended)]
+    assert sum(LogHistogram.from_json(inputs).n for inputs in told) == sum(
+        LogHistogram.from_json(histograms["input.to_frame"]).n for histograms in of_both
+    )
     rows = {name: rows_of(tmp_path, name) for name in ("events", "samples", "system")}
     for name, columns in (
         ("events", EVENT_COLUMNS),
