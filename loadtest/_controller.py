@@ -102,7 +102,7 @@ class Controller:
             Refusal, StackError, HelperGone: it cannot start; one line says why.
         """
         if self.settings.host is None:
-            self._embedded.start(loads(self._scenario_text(users, rate, FOR_EVER_S)))
+            self._embedded.start(loads(self._scenario_text(users, rate, FOR_EVER_S), host=None))
         if not self._distributed:
             self._swarms.prepare()
 
@@ -122,7 +122,7 @@ class Controller:
     def _begin(self, host: str | None, users: int, rate: float, run_time_s: float | None) -> None:
         settings = self.settings
         text = self._scenario_text(users, rate, run_time_s or FOR_EVER_S)
-        scenario = loads(text, "scenario")
+        scenario = loads(text, host=None)
         url, secret = self._target(host, scenario)
         writer = self._new_run_dir(scenario, text, url if secret is None else "embedded")
         self._swarms.prepare()

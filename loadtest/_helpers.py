@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import gevent
 from gevent.event import AsyncResult, Event
@@ -18,6 +18,7 @@ from gevent.lock import RLock
 
 from system.client import hostproto
 from system.client.errors import HelperGone
+from system.client.histogram import LogHistogram
 from system.client.hosts import HelperProcess
 
 READY_S: Final = 30.0
@@ -47,6 +48,8 @@ class Listener(Protocol):
     def joined(self, session: Session, event: hostproto.Joined) -> None: ...
 
     def ended(self, session: Session, event: hostproto.Ended) -> None: ...
+
+    def inputs(self, latencies: LogHistogram) -> None: ...
 
     def lost(self, node: str, text: str) -> None: ...
 
@@ -100,10 +103,17 @@ class _Helper:
                 session = self.sessions.pop(name)
                 self._listener.ended(session, event)
                 session.done.set(event)
-            case hostproto.Drained():
+            case hostproto.Health(inputs=inputs):
+                self._tell_inputs(inputs)
+            case hostproto.Drained(inputs=inputs):
+                self._tell_inputs(inputs)
                 self.drained.set()
             case _:
-                pass  # `queued`, `health` (which helpers write down themselves)
+                pass  # `queued`, and what comes after a session's end
+
+    def _tell_inputs(self, inputs: dict[str, Any] | None) -> None:
+        if inputs is not None:
+            self._listener.inputs(LogHistogram.from_json(inputs))
 
     def _ended(self, why: str) -> None:
         self.gone.set()

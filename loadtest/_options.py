@@ -17,6 +17,7 @@ from scenarios.errors import ScenarioError
 from scenarios.load import ClosedLoad, OpenLoad
 from scenarios.loader import loads, read
 from scenarios.model import Scenario
+from scenarios.support import Host
 from system.stack.config import is_loopback
 
 DRIVERS: Final = ("native", "whep", "pixelstreaming")
@@ -116,7 +117,7 @@ def check(options: Mapping[str, Any]) -> Settings:
     if driver not in DRIVERS_BUILT:
         raise Refusal(f"--driver {driver} is not supported by this version yet; there is: native")
     host = _host(options)
-    text, scenario = _scenario(options["scenario"])
+    text, scenario = _scenario(options["scenario"], "measured" if host is None else "foreign")
     settings = Settings(
         host=host,
         scenario=scenario,
@@ -165,12 +166,12 @@ def host_url(given: str, *, allowed: bool) -> str:
     return f"{_SCHEMES[parts.scheme]}://{at}{parts.path.rstrip('/')}"
 
 
-def _scenario(file: str | None) -> tuple[str | None, Scenario | None]:
+def _scenario(file: str | None, host: Host) -> tuple[str | None, Scenario | None]:
     if not file:
         return None, None
     try:
         text = read(file)
-        return text, loads(text, file)
+        return text, loads(text, file, host=host)
     except ScenarioError as error:
         raise Refusal(str(error)) from None
 

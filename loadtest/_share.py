@@ -34,7 +34,7 @@ class RunShare:
 
     def __init__(self, order: Order) -> None:
         self.order = order
-        self.scenario: Scenario = loads(order.scenario_text)
+        self.scenario: Scenario = loads(order.scenario_text, host=None)
         self.is_open = isinstance(self.scenario.load, OpenLoad)
         if not self.is_open:
             self.scenario = closed_users(self.scenario, order.users)
@@ -59,6 +59,10 @@ class RunShare:
             hostproto.InputMix(wanted.rate_per_s, {str(kind): w for kind, w in wanted.mix.items()})
             if wanted is not None
             else None
+        )
+        path = self.scenario.network
+        self._network = (
+            hostproto.Network(path.rtt_s, path.jitter_s, path.loss) if path is not None else None
         )
         self._token_text: str | None = None
         address = urlsplit(order.url).hostname or ""
@@ -110,6 +114,7 @@ class RunShare:
             stage=arrival.stage,
             seed=arrival.input_seed,
             ice=self._ice,
+            network=self._network,
             codec=stream.codec,
             fps=stream.fps,
             pacing=stream.pacing,

@@ -24,6 +24,7 @@ from scenarios import schedule
 from scenarios.schedule import Arrival
 from system.client import hostproto
 from system.client.errors import HelperGone
+from system.client.histogram import LogHistogram
 
 logger = logging.getLogger(__name__)
 
@@ -181,9 +182,11 @@ class Swarm:
 
     def ended(self, session: Session, event: hostproto.Ended) -> None:
         self._table.ended(event.outcome, event.reason, joined=session.joined, summary=event.summary)
-        self._table.inputs(event.summary)
         if event.reason == HELPER_GONE and self._run is not None:
             self._run.note_lost(session.command)
+
+    def inputs(self, latencies: LogHistogram) -> None:
+        self._table.inputs(latencies)
 
     def lost(self, node: str, text: str) -> None:
         logger.error("%s", text)

@@ -76,14 +76,11 @@ class Table:
         elif failure is not None:
             self._fire("JOIN", float(summary.get("after_s", 0.0)) * 1000.0, failure=failure)
 
-    def inputs(self, summary: dict[str, Any]) -> None:
-        """The inputs of a session that has ended."""
-        latencies = summary.get("histograms", {}).get("input.to_frame")
-        if latencies is not None:
-            for latency_ms in latencies_ms(LogHistogram.from_json(latencies)):
-                self._fire("INPUT", latency_ms)
-        # Not the censored ones: of them some were only overtaken by the session's end.
-        for _ in range(int(summary.get("inputs_lost", 0))):
+    def inputs(self, latencies: LogHistogram) -> None:
+        """Inputs that were decided lately; the censored ones are lost."""
+        for latency_ms in latencies_ms(latencies):
+            self._fire("INPUT", latency_ms)
+        for _ in range(latencies.censored):
             self._fire("INPUT", LOST_AFTER_MS, failure="lost: no frame showed it within 2 s")
 
     def _fire(

@@ -66,9 +66,6 @@ def stack_config(scenario: Scenario) -> StackConfig:
         Refusal: the scenario asks for what the embedded stack cannot do.
     """
     pool = scenario.pool
-    if pool.scrub.mean > 0 or not pool.reuse:
-        name = "scrub" if pool.scrub.mean > 0 else "reuse"
-        raise Refusal(f"pool.{name} is not supported by the embedded stack yet")
     stream = scenario.stream
     other = "vp8" if stream.codec == "h264" else "h264"
     try:
@@ -81,6 +78,8 @@ def stack_config(scenario: Scenario) -> StackConfig:
                     policy=pool.policy.model_dump(exclude_none=True),
                     boot=_boot(pool),
                     seed=scenario.seed,
+                    scrub_s=pool.scrub.mean,
+                    reuse=pool.reuse,
                 ),
             ),
             stream=StreamConfig(

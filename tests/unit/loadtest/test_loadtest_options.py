@@ -188,3 +188,20 @@ def test_a_token_file_is_for_hosts_and_must_hold_something(check: Check, tmp_pat
 def test_the_parsed_options_are_plain_enough_for_a_message_to_a_worker() -> None:
     plain = (str, int, float, bool, type(None))
     assert all(isinstance(value, plain) for value in parse("--helpers", "2").values())
+
+
+@pytest.mark.parametrize(
+    ("section", "named"),
+    [
+        ("faults: [{at: 1s, kind: worker_kill}]", "worker_kill"),
+        ('gates: [{id: a, metric: session.failed, stat: mean, "<=": 0%, strict: true}]', "strict"),
+    ],
+)
+def test_a_section_that_the_target_cannot_honour_is_an_error_with_its_place(
+    check: Check, tmp_path: Path, section: str, named: str
+) -> None:
+    file = tmp_path / "wants.yaml"
+    file.write_text(OPEN + section)
+    for host in ((), ("--host", "ws://127.0.0.1:1")):
+        assert refusal(check, "--scenario", str(file), *host).startswith(f"{file}:8:")
+        assert named in refusal(check, "--scenario", str(file), *host)

@@ -64,6 +64,13 @@ def test_a_session_is_started_as_the_scenario_draws_it(order: Order) -> None:
     assert start.input == hostproto.InputMix(4.0, {"camera:orbit": 3.0, "device:click": 1.0})
 
 
+def test_the_network_of_the_scenario_is_every_viewers_path(order: Order) -> None:
+    text = OPEN + "network: {rtt: 40ms, jitter: 8ms, loss: 0.5%}\n"
+    start = command(RunShare(replace(order, scenario_text=text)))
+    assert start.network == hostproto.Network(0.040, 0.008, 0.005)
+    assert command(RunShare(order)).network is None
+
+
 def test_a_session_without_end_and_without_inputs_says_so(order: Order) -> None:
     text = "version: 1\nname: stay\nload: {model: closed, users: 1, for: 10s}\n"
     share = RunShare(replace(order, scenario_text=text))

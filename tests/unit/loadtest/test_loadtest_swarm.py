@@ -23,6 +23,7 @@ from scenarios.loader import loads
 from scenarios.schedule import Arrival
 from system.client import hostproto
 from system.client.errors import HelperGone
+from system.client.histogram import LogHistogram
 
 OPEN = """\
 version: 1
@@ -83,8 +84,10 @@ class FakeHelper:
 class Request:
     def __init__(self) -> None:
         self.failures: list[str] = []
+        self.kinds: list[str] = []
 
-    def fire(self, *, exception: str | None, **_: Any) -> None:
+    def fire(self, *, request_type: str, exception: str | None, **_: Any) -> None:
+        self.kinds.append(request_type)
         if exception is not None:
             self.failures.append(exception)
 
@@ -270,6 +273,27 @@ def test_the_arrivals_of_a_process_are_its_share_and_wait_for_locust(
         while len(begun) < 5:
             gevent.idle()
     assert [arrival.index for arrival in begun] == [1, 3, 5, 7, 9]
+
+
+def test_inputs_are_rows_while_their_viewers_still_watch(make: Make, order: Order) -> None:
+    bench = make(order)
+    user = bench.user(ARRIVALS[0])
+    histogram = LogHistogram()
+    histogram.add(0.02)
+    bench.helpers[0].put(
+        hostproto.Health(
+            cpu=0.1,
+            rss_bytes=1,
+            loop_lag_s=0.0,
+            udp_drops=0,
+            sessions=1,
+            inputs=histogram.to_json(),
+        )
+    )
+    gevent.idle()
+    assert bench.request.kinds == ["INPUT"]
+    assert not user.ready()
+    user.kill()
 
 
 def test_a_drained_swarm_begins_nothing_more(make: Make, order: Order) -> None:

@@ -86,15 +86,11 @@ def test_a_session_that_the_end_of_the_run_cut_short_is_no_row(
     assert request_event.rows() == []
 
 
-def test_inputs_overtaken_by_the_end_are_no_failures_but_lost_ones_are(
-    table: Table, request_event: Request
-) -> None:
+def test_each_input_is_a_row_and_a_lost_one_a_failure(table: Table, request_event: Request) -> None:
     histogram = LogHistogram()
     histogram.add(0.020)
     histogram.add_censored()
-    histogram.add_censored()
-    summary = {"histograms": {"input.to_frame": histogram.to_json()}, "inputs_lost": 1}
-    table.inputs(summary)
+    table.inputs(histogram)
     assert [(kind, error is None) for kind, _, error in request_event.rows()] == [
         ("INPUT", True),
         ("INPUT", False),

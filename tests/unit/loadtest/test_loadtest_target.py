@@ -29,11 +29,10 @@ def test_the_demo_becomes_its_stack() -> None:
     assert config.ready_target == 2
 
 
-@pytest.mark.parametrize("extra", ["scrub: 2s", "reuse: false"])
-def test_what_the_embedded_stack_cannot_do_is_refused_by_name(extra: str) -> None:
-    pool = f"pool: {{policy: {{kind: fixed, size: 1}}, {extra}}}\n"
-    with pytest.raises(Refusal, match=rf"pool\.{extra.split(':')[0]}"):
-        _target.stack_config(loads(BASE + pool))
+def test_what_happens_to_a_worker_between_sessions_reaches_the_stack() -> None:
+    pool = "pool: {policy: {kind: fixed, size: 1}, scrub: 2s, reuse: false}\n"
+    (found,) = _target.stack_config(loads(BASE + pool)).pools
+    assert (found.scrub_s, found.reuse) == (2.0, False)
 
 
 @pytest.mark.parametrize(("users", "workers"), [(1, 1), (4, 1), (5, 2), (0, 1)])
