@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import logging
 import time
 
 import aiohttp
@@ -24,8 +23,9 @@ from system.media.rtc.assembler import ReceivedFrame
 from system.media.rtc.ice import IceSettings
 from system.protocol import channels, codec, messages
 from system.protocol.errors import BadDescription, ErrorCode, ProtocolError
+from system.telemetry import logs
 
-logger = logging.getLogger(__name__)
+logger = logs.get(__name__)
 
 NO_DEADLINE_S = 86_400.0
 GOODBYE_S = 1.0
@@ -368,7 +368,7 @@ class RemoteRenderClient(InputApi):
         try:
             message = codec.to_client_channel.decode(text)
         except ProtocolError as error:
-            logger.info("client.channel_message_skipped code=%s", error.code)
+            logger.info("client.channel_message_skipped", code=error.code)
             return
         if isinstance(message, channels.InputAck):
             self.meter.ack(message.frame_id, message.seqs, time.monotonic())

@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import contextlib
 import gc
-import logging
 import os
 import signal
 import socket
@@ -138,7 +137,8 @@ class Host:
         error = None if task.cancelled() else task.exception()
         if task.cancelled() or error is not None:
             # A bug of ours must fail its session, not leave its user waiting.
-            logger.exception("session.crashed", error, id=session_id)
+            if error is not None:
+                logger.exception("session.crashed", error, id=session_id)
             reason = "internal" if error is not None else "helper_closed"
             self._emit(Ended(id=session_id, outcome="failed", reason=reason, summary={}))
 
@@ -236,7 +236,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="host headless clients; started by a swarm")
     parser.add_argument("--fd", type=int, required=True, help="descriptor of the command socket")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.WARNING, format="%(name)s %(levelname)s %(message)s")
+    logs.configure("helper", level="warning")
     # An interrupt reaches the whole process group: the parent ends the run in order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()

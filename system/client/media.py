@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import math
 import random
 from collections.abc import Callable
@@ -28,8 +27,9 @@ from system.protocol.channels import EDIT_CHANNEL, INPUT_CHANNEL
 from system.protocol.errors import BadCandidate, BadDescription
 from system.protocol.fields import Candidate, Description
 from system.protocol.limits import MAX_CANDIDATES
+from system.telemetry import logs
 
-logger = logging.getLogger(__name__)
+logger = logs.get(__name__)
 
 MAX_CHANNEL_BACKLOG_BYTES = 64 * 1024
 """An input behind so much unsent data would be late: it is dropped."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,8 +19,6 @@ from system.protocol.records import (
     SampleRow,
     SystemRow,
 )
-
-logger = logging.getLogger(__name__)
 
 Table = Literal["events", "samples", "system"]
 MAX_ROWS = 500_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
@@ -12,8 +11,9 @@ from system.protocol import codec
 from system.protocol.errors import ProtocolError
 from system.protocol.limits import MAX_MESSAGE_BYTES
 from system.protocol.messages import Message, Ping, Pong, ToClient
+from system.telemetry import logs
 
-logger = logging.getLogger(__name__)
+logger = logs.get(__name__)
 
 OPEN_TIMEOUT_S = 10.0
 WRITE_TIMEOUT_S = 5.0
@@ -89,7 +89,7 @@ class SignalingSocket:
                 message = codec.to_client.decode(received.data)
             except ProtocolError as error:
                 self.skipped += 1
-                logger.info("signaling.skipped code=%s", error.code)
+                logger.info("signaling.skipped", code=error.code)
                 continue
             if isinstance(message, Ping):
                 await self.send(Pong(time=message.time))

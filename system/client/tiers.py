@@ -7,7 +7,6 @@ uses threads; whatever it reports, it reports on the event loop.
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +17,9 @@ import av
 from system.media.decoder import DecodeError, VideoDecoder, luma
 from system.media.marker import FrameMarker, read_block_code, read_marker
 from system.media.rtc.assembler import ReceivedFrame
+from system.telemetry import logs
 
-logger = logging.getLogger(__name__)
+logger = logs.get(__name__)
 
 MAX_WAITING = 8
 """Encoded frames of one session that wait for a decoder; the oldest is dropped beyond."""
@@ -163,7 +163,7 @@ class DecodeTier:
                 if self._on_picture is not None:
                     self._on_picture(marker, picture)
         except DecodeError:
-            logger.info("tier.decode_failed codec=%s", frame.codec)
+            logger.info("tier.decode_failed", codec=frame.codec)
         finally:
             self._loop.call_soon_threadsafe(self._decoded, marker, pictures > 0)
 

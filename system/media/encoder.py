@@ -7,7 +7,6 @@ Errors::
 
 from __future__ import annotations
 
-import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -19,8 +18,9 @@ import av.error
 from av.video.frame import PictureType
 
 from system.media.marker import FrameMarker, insert_marker
+from system.telemetry import logs
 
-_log = logging.getLogger(__name__)
+_log = logs.get(__name__)
 
 BUFFER_S = 0.2
 """Depth of the rate control's buffer: no frame is larger than what the rate carries in it."""
@@ -108,9 +108,9 @@ def open_encoder(
                 _probe(codec, name, make, width, height, fps, bitrate_bps)
         except (av.error.FFmpegError, ValueError) as error:
             refused[name] = str(error)
-            _log.info("encoder.refused", extra={"encoder": name, "reason": str(error)})
+            _log.info("encoder.refused", encoder=name, reason=str(error))
             continue
-        _log.info("encoder.opened", extra={"encoder": name, "width": width, "height": height})
+        _log.info("encoder.opened", encoder=name, width=width, height=height)
         return encoder
     raise EncoderUnavailable("; ".join(f"{name}: {why}" for name, why in refused.items()))
 

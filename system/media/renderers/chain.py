@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 
 from system.media.renderers.base import Renderer, RendererUnavailable
+from system.telemetry import logs
 
-_log = logging.getLogger(__name__)
+_log = logs.get(__name__)
 
 
 def open_renderer(
@@ -26,9 +26,9 @@ def open_renderer(
             renderer = maker(width, height)
         except RendererUnavailable as error:
             refused[name] = str(error)
-            _log.info("renderer.refused", extra={"renderer": name, "reason": str(error)})
+            _log.info("renderer.refused", renderer=name, reason=str(error))
             continue
-        _log.info("renderer.opened", extra={"renderer": name, "width": width, "height": height})
+        _log.info("renderer.opened", renderer=name, width=width, height=height)
         return renderer
     reasons = "; ".join(f"{name}: {reason}" for name, reason in refused.items())
     raise RendererUnavailable(f"no renderer works here ({reasons or 'none was asked for'})")

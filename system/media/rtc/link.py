@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import random
 import socket
 import time
@@ -30,8 +29,9 @@ from aioice.stun import Message, TransactionError
 from system.media.rtc.errors import GatheringFailed
 from system.media.rtc.ice import IceSettings, candidate_allowed
 from system.media.rtc.impair import Impairment
+from system.telemetry import logs
 
-logger = logging.getLogger(__name__)
+logger = logs.get(__name__)
 
 SOCKET_BUFFER_BYTES = 1 << 20
 """Several key frames: a burst must not be lost between two turns of the event loop."""
@@ -213,7 +213,7 @@ class ScopedConnection(Connection):
         settings = self.link.settings
         sock = _bound_socket(address, settings.port_range)
         if sock is None:
-            logger.warning("ice.bind_failed address=%s", address)
+            logger.warning("ice.bind_failed", address=address)
             return []
         loop = asyncio.get_running_loop()
         _, protocol = await loop.create_datagram_endpoint(
@@ -263,7 +263,7 @@ class ScopedConnection(Connection):
             or not candidate_allowed(self.link.settings, remote_candidate.host)
         ):
             self._refused_candidates = True
-            logger.debug("ice.candidate_refused type=%s", remote_candidate.type)
+            logger.debug("ice.candidate_refused", type=remote_candidate.type)
             return
         await super().add_remote_candidate(remote_candidate)
 

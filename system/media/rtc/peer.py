@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from typing import Any
 
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCIceServer, RTCPeerConnection
@@ -14,11 +13,12 @@ from aiortc.rtp import RTCP_PSFB_FIR, AnyRtcpPacket, RtcpPsfbPacket
 from system.media.rtc.description import parse_candidate, parse_description
 from system.media.rtc.ice import IceSettings
 from system.media.rtc.link import Link, scope
+from system.telemetry import logs
 
 __all__ = ["Peer", "close_peer", "link_of", "new_peer_connection"]
 __all__ += ["parse_candidate", "parse_description"]
 
-logger = logging.getLogger(__name__)
+logger = logs.get(__name__)
 
 SETUP_GRACE_S = 2.0
 """How long closing waits for an interrupted ICE or DTLS set-up to unwind."""
@@ -82,7 +82,7 @@ class Peer(RTCPeerConnection):
         try:
             await super()._RTCPeerConnection__connect()  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001 - a peer's description led here
-            logger.warning("peer.connect_failed error=%s", type(error).__name__)
+            logger.warning("peer.connect_failed", error=type(error).__name__)
             self._begin_close()
         finally:
             self._connecting.discard(task)
@@ -133,7 +133,7 @@ class Peer(RTCPeerConnection):
 
     def _deadline_passed(self) -> None:
         if self.connectionState != "connected":
-            logger.info("peer.connect_deadline state=%s", self.connectionState)
+            logger.info("peer.connect_deadline", state=self.connectionState)
             self._begin_close()
 
     def _state_changed(self) -> None:
@@ -154,7 +154,7 @@ class _GuardedDtls(RTCDtlsTransport):
             raise
         except Exception as error:
             self.errors += 1
-            logger.debug("peer.datagram_refused error=%s", type(error).__name__)
+            logger.debug("peer.datagram_refused", error=type(error).__name__)
             if self.errors >= MAX_CONSECUTIVE_ERRORS:
                 raise ConnectionError("too many malformed datagrams") from error
         else:

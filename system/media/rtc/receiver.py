@@ -9,7 +9,6 @@ the socket (``Link.media_sink``), are authenticated by SRTP, and never queue.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import struct
 import time
@@ -36,8 +35,9 @@ from system.media.rtc.assembler import FrameAssembler, ReceivedFrame
 from system.media.rtc.counters import ReceiveCounters
 from system.media.rtc.packets import CODECS, Codec
 from system.media.rtc.peer import link_of
+from system.telemetry import logs
 
-logger = logging.getLogger(__name__)
+logger = logs.get(__name__)
 
 SERVICE_INTERVAL_S = 0.02
 """How often repairs are looked after while something is missing; no timer runs otherwise."""

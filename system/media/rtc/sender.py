@@ -8,7 +8,6 @@ is kept as the shell that SDP describes; what it starts and stops is this.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import struct
 import time
@@ -41,8 +40,9 @@ from system.media.rtc.link import MediaProtocol
 from system.media.rtc.packets import CODECS, Codec, packetise
 from system.media.rtc.peer import link_of
 from system.protocol.errors import BadDescription
+from system.telemetry import logs
 
-logger = logging.getLogger(__name__)
+logger = logs.get(__name__)
 
 HISTORY = 1024
 """Packets kept for retransmission: about 3 s at 2.5 Mb/s."""
@@ -340,7 +340,7 @@ async def answer_offer(
     try:
         await pc.setRemoteDescription(description)
     except Exception as error:  # noqa: BLE001 - a peer's description, aiortc's many errors
-        logger.info("peer.offer_refused error=%s", type(error).__name__)
+        logger.info("peer.offer_refused", error=type(error).__name__)
         raise BadDescription("the offer cannot be applied") from None
     own = sender._transceiver
     if own.mid is None:

@@ -222,7 +222,7 @@ def test_hardware_that_is_not_there_falls_back_to_software(caplog):
         encoder = open_encoder(
             "h264", WIDTH, HEIGHT, fps=FPS, bitrate_bps=RATE, prefer=("h264_nvenc",)
         )
-    refused = [r.encoder for r in caplog.records if r.message == "encoder.refused"]
+    refused = [r.fields["encoder"] for r in caplog.records if r.message == "encoder.refused"]
     assert (encoder.name, refused) in (("libx264", ["h264_nvenc"]), ("h264_nvenc", []))
     encoder.close()
 

@@ -183,7 +183,7 @@ def test_the_chain_falls_through_to_the_first_that_works(monkeypatch, caplog):
     try:
         with caplog.at_level("INFO"):
             assert open_renderer(64, 64).name == "painter"
-        refused = [r.renderer for r in caplog.records if r.message == "renderer.refused"]
+        refused = [r.fields["renderer"] for r in caplog.records if r.message == "renderer.refused"]
         assert refused == ["egl", "tinydisplay"]
         with pytest.raises(RendererUnavailable, match=r"egl: no GPU.*tinydisplay: p3nosuch"):
             open_renderer(64, 64, ("egl", "tinydisplay"))
