@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import uuid
 from collections.abc import Mapping
@@ -68,20 +69,13 @@ class Allocator:
             raise _unknown_ticket()
         deadline_s = time.monotonic() + min(wait_s, MAX_WAIT_S)
         await self._ledger.still_waiting(ticket)
-        place = await self._ledger.queue_position(ticket, pool.spec.name)
-        while place is not None:
+        while (place := await self._place(pool, ticket)) is not None:
             left_s = deadline_s - time.monotonic()
-            if place[0] != position or left_s <= 0:
-                return self._ticket(pool, ticket, place[0])
-            try:
+            if place != position or left_s <= 0:
+                return self._ticket(pool, ticket, place)
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(left_s):
                     await pool.changed()
-            except TimeoutError:
-                continue
-            waiting = pool.snapshot.waiting
-            place = (waiting.index(ticket) + 1, 0) if ticket in waiting else None
-            if place is None:
-                place = await self._ledger.queue_position(ticket, pool.spec.name)
         reservation = await self._ledger.reservation(ticket)
         if reservation is None:
             raise _unknown_ticket()
@@ -139,6 +133,14 @@ class Allocator:
         if await self._ledger.get_session(session_id) is not None:
             raise HttpRefusal(ErrorCode.CONFLICT, "the session has begun or ended")
         raise HttpRefusal(ErrorCode.QUEUE_FULL, "the queue is full")
+
+    async def _place(self, pool: Reconciler, ticket: str) -> int | None:
+        """Position in the queue as it was last seen; asks the store about unseen tickets only."""
+        waiting = pool.snapshot.waiting
+        if ticket in waiting:
+            return waiting.index(ticket) + 1
+        place = await self._ledger.queue_position(ticket, pool.spec.name)
+        return None if place is None else place[0]
 
     def _pool(self, required_gpu: str) -> Reconciler:
         if required_gpu == ANY_POOL:

@@ -103,7 +103,10 @@ class Fleet:
         for worker in snapshot.workers:
             if worker.state in FINAL:
                 self._delays_s.pop(worker.worker_id, None)
-                if worker.worker_id in running:
+                overstays = snapshot.now_ms - worker.changed_ms > 1000 * GRACE_S
+                if worker.worker_id in running and (
+                    overstays or worker.state is WorkerState.FAILED
+                ):
                     await self._provider.stop(worker.worker_id, 0)
             else:
                 changed |= await self._tend(worker, snapshot.now_ms, worker.worker_id in running)

@@ -154,6 +154,9 @@ class Reconciler:
     async def step(self) -> None:
         """One look at the pool and what follows from it."""
         self._wake.clear()
+        if not self._started or await self._ledger.pool_settings(self.spec.name) is None:
+            settings = self._settings(self.policy, self.max_workers)
+            await self._ledger.set_pool(self.spec.name, settings)
         if not self._started:
             await self._start()
         exits, self._exits = self._exits, []
@@ -171,8 +174,7 @@ class Reconciler:
         await self._decide(snapshot)
 
     async def _start(self) -> None:
-        """Write the pool's settings, and launch what it starts with."""
-        await self._ledger.set_pool(self.spec.name, self._settings(self.policy, self.max_workers))
+        """Launch what the pool starts with."""
         snapshot = await self._ledger.pool_view(self.spec.name)
         there = sum(worker.state not in FINAL for worker in snapshot.workers)
         initial = self.spec.initial

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -93,10 +94,15 @@ class Orchestrator:
         return True
 
     async def _sweep(self) -> None:
+        silence_s = 3 * self.ledger.heartbeat_ms / 1000
+        judge_from_s = time.monotonic() + silence_s
         while True:
             try:
-                expired = await self.ledger.expire()
+                judge = time.monotonic() >= judge_from_s
+                expired = await self.ledger.expire(judge_presence=judge)
             except StoreUnavailable:
+                # Nobody could beat either: all workers get the time to do so again.
+                judge_from_s = time.monotonic() + silence_s
                 self.metrics.store_failures.inc()
             else:
                 self._notices.expired(expired)

@@ -11,13 +11,12 @@ from system.protocol.states import (
     SessionState,
     SlotReleased,
     Worker,
-    WorkerFailed,
     WorkerState,
     apply,
 )
 from system.store import schema
 from system.store.base import Record
-from system.store.transaction import WORKER_LOST, LedgerBase
+from system.store.transaction import WORKER_LOST, LedgerBase, lost
 
 _ALIVE = SERVING | {WorkerState.DRAINING}
 _PLACED = frozenset(
@@ -44,21 +43,28 @@ class Expired:
 class ExpiryLedger(LedgerBase):
     """See system.store.ledger.Ledger."""
 
-    async def expire(self) -> Expired:
+    async def expire(self, *, judge_presence: bool = True) -> Expired:
         """End what is overdue and free its slots; any number of processes may do so at once.
 
         Ended are workers without a heartbeat, reservations not confirmed within
         the lease, suspended sessions whose client did not come back, queued
         sessions that nobody asks for, and sessions whose worker is gone.
+
+        Args:
+            judge_presence: False after the store was away: heartbeats and
+                questions could not be written and say nothing.
         """
         now_ms = await self.store.now_ms()
-        lost, ended = await self._lost_workers(now_ms)
+        failed: list[Worker] = []
+        ended: list[Session] = []
+        if judge_presence:
+            failed, ended = await self._lost_workers(now_ms)
         # Sessions before workers: a session read here and on no worker read later is not placed.
         sessions = [schema.load(r, Session) for r in await self.store.list(schema.SESSIONS)]
         workers = await self.store.list(schema.WORKERS)
-        ended += await self._overdue_sessions(now_ms, sessions, workers)
+        ended += await self._overdue_sessions(now_ms, sessions, workers, judge_presence)
         await self._free_orphaned_slots(workers)
-        return Expired(tuple(ended), tuple(lost))
+        return Expired(tuple(ended), tuple(failed))
 
     async def _lost_workers(self, now_ms: int) -> tuple[list[Worker], list[Session]]:
         beating = {
@@ -78,7 +84,7 @@ class ExpiryLedger(LedgerBase):
 
             ended = await self._end_worker(
                 worker.worker_id,
-                lambda at_ms: WorkerFailed(at_ms, "no heartbeat"),
+                lost("no heartbeat"),
                 WORKER_LOST,
                 still_silent,
             )
@@ -88,9 +94,16 @@ class ExpiryLedger(LedgerBase):
         return workers, sessions
 
     async def _overdue_sessions(
-        self, now_ms: int, sessions: Sequence[Session], workers: Sequence[Record]
+        self,
+        now_ms: int,
+        sessions: Sequence[Session],
+        workers: Sequence[Record],
+        judge_presence: bool,
     ) -> list[Session]:
-        asking = {record.key.partition(":")[2] for record in await self.store.list(schema.WAITING)}
+        asking = {session.session_id for session in sessions}
+        if judge_presence:
+            records = await self.store.list(schema.WAITING)
+            asking = {record.key.partition(":")[2] for record in records}
         placed = {
             (record.value["worker_id"], session_id)
             for record in workers

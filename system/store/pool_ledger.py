@@ -101,24 +101,25 @@ class PoolLedger(ReservingLedger):
 
     async def drain(self, worker_id: str, reason: str = "") -> Worker | None:
         """No further session for this worker; None where it is not serving."""
-        return await self._to_worker(worker_id, WorkerDrains, reason)
+        return await self._to_worker(worker_id, lambda _, now: WorkerDrains(now), reason)
 
     async def terminate(self, worker_id: str, reason: str = "") -> Worker | None:
         """The worker is about to be stopped; None where it has a session or is gone."""
-        return await self._to_worker(worker_id, WorkerTerminates, reason)
+        return await self._to_worker(worker_id, lambda _, now: WorkerTerminates(now), reason)
 
     async def scrubbed(self, worker_id: str) -> Worker | None:
         """A resting worker serves again; None where it does not rest."""
-        return await self._to_worker(worker_id, WorkerScrubbed, "")
+        return await self._to_worker(worker_id, lambda _, now: WorkerScrubbed(now), "")
 
     async def gone(self, worker_id: str) -> list[Session]:
         """The worker's process has ended as it was told; its sessions, now ended."""
-        return await self._end_worker(worker_id, WorkerGone, WORKER_LOST) or []
+        ended = await self._end_worker(worker_id, lambda _, now: WorkerGone(now), WORKER_LOST)
+        return ended or []
 
     async def fail(self, worker_id: str, reason: str) -> list[Session]:
         """The worker is lost; its sessions, now ended."""
         ended = await self._end_worker(
-            worker_id, lambda now: WorkerFailed(now, reason), WORKER_LOST
+            worker_id, lambda _, now: WorkerFailed(now, reason), WORKER_LOST
         )
         return ended or []
 
@@ -131,7 +132,7 @@ class PoolLedger(ReservingLedger):
             found = await self._worker(worker_id)
             if found is None:
                 return None
-            changed = apply(found[1], event(await self.store.now_ms()))
+            changed = apply(found[1], event(found[1], await self.store.now_ms()))
             if isinstance(changed, Refusal):
                 return None
             if reason:

@@ -20,13 +20,12 @@ from system.protocol.states import (
     SlotConfirmed,
     Worker,
     WorkerBooting,
-    WorkerFailed,
     WorkerReady,
     apply,
 )
 from system.store import schema
 from system.store.base import ANY, Change, Record
-from system.store.transaction import WORKER_LOST, LedgerBase
+from system.store.transaction import WORKER_LOST, LedgerBase, lost
 
 HELD = frozenset({SessionState.CONNECTING, SessionState.ACTIVE, SessionState.SUSPENDED})
 """States in which a worker has the session, and says so when it registers again."""
@@ -77,8 +76,8 @@ class SessionLedger(LedgerBase):
             )
             if isinstance(ready, Refusal):
                 return ready
-            lost = tuple(s for s in worker.sessions if s not in ready.sessions)
-            _, changes = await self._ending_all(lost, WORKER_LOST)
+            ended = tuple(s for s in worker.sessions if s not in ready.sessions)
+            _, changes = await self._ending_all(ended, WORKER_LOST)
             if await self.store.compare_and_set(
                 schema.worker_change(record, ready),
                 *(schema.session_change(None, session) for session in adopted),
@@ -102,12 +101,13 @@ class SessionLedger(LedgerBase):
     ) -> list[Session]:
         """The worker is gone: end its sessions and return them.
 
+        One that was told to go, and had no session left, has not failed.
         Nothing happens if a newer generation has registered, or if the worker
         is attached to another node than ``node`` by now.
         """
         ended = await self._end_worker(
             worker_id,
-            lambda now: WorkerFailed(now, reason),
+            lost(reason),
             WORKER_LOST,
             lambda worker: worker.generation == generation and node in (None, worker.node),
         )

@@ -14,6 +14,9 @@ from system.protocol.states import (
     SlotReleased,
     Worker,
     WorkerEvent,
+    WorkerFailed,
+    WorkerGone,
+    WorkerState,
     apply,
 )
 from system.store import schema
@@ -25,8 +28,8 @@ MAX_PAUSE_S: Final = 0.05
 WORKER_LOST: Final = "worker_lost"
 """Reason of the sessions that end with their worker."""
 
-WorkerEventAt = Callable[[int], WorkerEvent]
-"""Makes a worker's event from the store's time."""
+WorkerEventAt = Callable[[Worker, int], WorkerEvent]
+"""Makes a worker's event from the worker as it is and the store's time."""
 
 
 class Tries:
@@ -158,7 +161,7 @@ class LedgerBase:
             if found is None or not fits(found[1]):
                 return None
             record, worker = found
-            changed = apply(worker, event(await self.store.now_ms()))
+            changed = apply(worker, event(worker, await self.store.now_ms()))
             if isinstance(changed, Refusal):
                 return None
             ended, changes = await self._ending_all(worker.sessions, reason)
@@ -183,6 +186,18 @@ class LedgerBase:
                 sessions.append(ended)
                 changes += [schema.session_change(record, ended), *forget(session)]
         return sessions, changes
+
+
+def lost(reason: str) -> WorkerEventAt:
+    """The end of a worker: a failure, unless it was told to go and nobody misses it."""
+
+    def event(worker: Worker, at_ms: int) -> WorkerEvent:
+        leaving = worker.state is WorkerState.TERMINATING or (
+            worker.draining and not worker.sessions
+        )
+        return WorkerGone(at_ms) if leaving else WorkerFailed(at_ms, reason)
+
+    return event
 
 
 def forget(session: Session) -> list[Change]:

@@ -31,11 +31,19 @@ def main(directory: str, command: list[str]) -> int:
     lifeline = os.environ.get("RR_LIFELINE_FD", "")
     if lifeline.isdigit() and _is_open(int(lifeline)):
         watched.append(int(lifeline))
-    select.select(watched, [], [])
+    while True:
+        ready, _, _ = select.select(watched, [], [])
+        if ready != [wakeup] or not _only_paused(os.read(wakeup, 64), server):
+            break
     server.kill()  # it keeps nothing, so there is nothing to save
     status = server.wait()
     shutil.rmtree(directory, ignore_errors=True)
     return status
+
+
+def _only_paused(signals: bytes, server: subprocess.Popen[bytes]) -> bool:
+    """SIGCHLD also comes when the server is stopped and continued, by a test or a debugger."""
+    return set(signals) == {signal.SIGCHLD} and server.poll() is None
 
 
 def _is_open(fd: int) -> bool:

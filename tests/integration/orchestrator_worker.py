@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import signal
 
 from system.protocol.messages import Register
-from system.store.base import open_store
+from system.store.base import StoreUnavailable, open_store
 from system.store.ledger import Ledger
 
 
@@ -22,8 +23,8 @@ async def main() -> None:
     options = parser.parse_args()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    store = open_store(options.signaling)
-    ledger = Ledger(store, heartbeat_ms=500)
+    store = open_store(options.signaling, deadline_s=0.5)
+    ledger = Ledger(store, heartbeat_ms=300)
     if not options.never_ready:
         await ledger.register(
             Register(
@@ -36,12 +37,11 @@ async def main() -> None:
             "test-node",
         )
     while not stop.is_set():
-        await ledger.heartbeat(options.id, options.generation)
-        try:
-            async with asyncio.timeout(0.5):
+        with contextlib.suppress(StoreUnavailable):
+            await ledger.heartbeat(options.id, options.generation)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.2):
                 await stop.wait()
-        except TimeoutError:
-            continue
     await store.close()
 
 

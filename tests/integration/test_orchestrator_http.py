@@ -93,9 +93,10 @@ async def serving(
     worker_args: tuple[str, ...] = (),
     lease_ms: int = 5000,
     heartbeat_ms: int = 2000,
+    deadline_s: float = 2.0,
 ) -> AsyncIterator[Service]:
     async with AsyncExitStack() as stack:
-        store = open_store(valkey.url)
+        store = open_store(valkey.url, deadline_s=deadline_s)
         stack.push_async_callback(store.close)
         ledger = Ledger(store, lease_ms=lease_ms, heartbeat_ms=heartbeat_ms)
         provider = LocalProvider(signaling=valkey.url, worker_args=worker_args, command=WORKER)
@@ -379,6 +380,36 @@ async def test_without_its_store_the_orchestrator_says_so_and_recovers(tmp_path)
             assert (await service.call("GET", "/livez"))[0] == 200
     finally:
         valkey.stop()
+
+
+def server_of(valkey: EmbeddedValkey) -> int:
+    """Process id of the server behind its guard."""
+    guard = valkey._guard.pid
+    return int(Path(f"/proc/{guard}/task/{guard}/children").read_text().split()[0])
+
+
+async def test_a_store_outage_costs_no_worker_and_no_session() -> None:
+    spec = PoolSpec(policy={"kind": "fixed", "size": 1})
+    with EmbeddedValkey() as valkey:
+        server = server_of(valkey)
+        async with serving(valkey, spec, heartbeat_ms=300, deadline_s=0.3) as service:
+            await service.until(lambda pool: pool["ready"] == 1)
+            _, held = await service.allocate()
+            fence = (await service.ledger.get_session(held["sessionId"])).fence
+            assert await service.ledger.confirm(held["sessionId"], fence)
+            os.kill(server, signal.SIGSTOP)
+            try:
+                status, body = await service.allocate()
+                assert (status, body["code"]) == (503, "unavailable")
+                await asyncio.sleep(1.5)  # five heartbeats
+            finally:
+                os.kill(server, signal.SIGCONT)
+            began = time.monotonic()
+            while (await service.allocate())[0] != 202:
+                assert time.monotonic() - began < 2.0
+            await asyncio.sleep(1.2)  # the sweep judges again
+            assert (await service.ledger.get_session(held["sessionId"])).state == "connecting"
+            assert (await service.pool())["failed"] == 0
 
 
 async def test_a_worker_that_never_becomes_ready_degrades_the_pools_health(

@@ -389,6 +389,37 @@ async def test_a_worker_with_a_session_is_not_terminated(ledger: Ledger) -> None
     assert isinstance(await ledger.register(registration(), "n1"), Refusal)
 
 
+async def test_a_worker_that_was_told_to_go_has_not_failed(ledger: Ledger) -> None:
+    for name in ("told", "drained", "busy"):
+        await ledger.register(registration(name), "n1")
+    reservation = await reserve(ledger, "s1")
+    assert reservation is not None
+    busy = reservation.worker_id
+    told, drained = sorted({"told", "drained", "busy"} - {busy})
+    await ledger.terminate(told)
+    await ledger.drain(drained)
+    await ledger.drain(busy)
+    for name in (told, drained, busy):
+        await ledger.worker_lost(name, 1, "socket closed")
+    states = {worker.worker_id: worker.state for worker in await ledger.workers()}
+    assert states == {
+        told: WorkerState.GONE,
+        drained: WorkerState.GONE,
+        busy: WorkerState.FAILED,
+    }
+
+
+async def test_after_an_outage_silence_says_nothing(ledger: Ledger, clock: Clock) -> None:
+    await ledger.register(registration(), "n1")
+    await active_session(ledger)
+    await ledger.enqueue("waits", "c", "p", "default", limit=9)
+    clock.now_s += 3600
+    assert not await ledger.expire(judge_presence=False)
+    assert await ledger.heartbeat("w1", 1)
+    await ledger.still_waiting("waits")
+    assert not await ledger.expire()
+
+
 async def test_a_change_of_a_pool_is_announced(ledger: Ledger) -> None:
     async with ledger.store.subscribe("pool:default") as messages:
         await ledger.register(registration(), "n1")
