@@ -9,18 +9,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator
-from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from scenarios import quantities
 from scenarios.fields import (
     Name,
     Place,
     PositiveSeconds,
-    Ratio,
-    Seconds,
     Strict,
     TimeOfDay,
     problems,
@@ -29,6 +25,7 @@ from scenarios.policies import (
     Buffer,
     Fixed,
     Highest,
+    Method,
     Policy,
     Predictive,
     Schedule,
@@ -36,85 +33,19 @@ from scenarios.policies import (
     Step,
     Target,
     TwoTier,
-    Workers,
     listed,
     singles,
 )
-from scenarios.quantities import Kind
-
-CANDIDATES_MAX = 10_000
-DEFAULT_STEPS = 10
-"""Steps of a range of shares or durations that names none."""
-
-
-class _Range(Strict):
-    """The schema of a range; ``step`` is 1, or a tenth of the range."""
-
-    start: int | str = Field(alias="from")
-    stop: int | str = Field(alias="to")
-    step: int | str | None = None
-
-
-def _choices(value: Any, kind: Kind | None) -> Any:
-    """Spell out a range; make a single value a list of one."""
-    if isinstance(value, dict):
-        return _spelt_out(value, kind)
-    return value if isinstance(value, list) else [value]
-
-
-def _spelt_out(given: dict[str, Any], kind: Kind | None) -> list[Any]:
-    unknown = set(given) - {"from", "to", "step"}
-    if unknown or not {"from", "to"} <= set(given):
-        raise ValueError("a range is {from: …, to: …, step: …}")
-    whole = all(isinstance(value, int) and not isinstance(value, bool) for value in given.values())
-    if not whole and kind is None:
-        raise ValueError("a range of whole numbers is {from: 1, to: 20, step: 1}")
-    size = Fraction(1) if whole or kind is None else _unit(kind)
-    low, high = (_exact(given[key], None if whole else kind) for key in ("from", "to"))
-    if high <= low:
-        raise ValueError(f"'to' must be above 'from', not {given['to']}")
-    if "step" in given:
-        step = _exact(given["step"], None if whole else kind)
-    else:
-        step = Fraction(1) if whole else (high - low) / DEFAULT_STEPS
-    if step <= 0:
-        raise ValueError("'step' must be above 0")
-    count = math.floor((high - low) / step) + 1
-    if count > CANDIDATES_MAX:
-        raise ValueError(f"a range of {count} values, over {CANDIDATES_MAX}")
-    values = [low + index * step for index in range(count)]
-    if whole or kind is None:
-        return [int(value) for value in values]
-    unit = next(unit for unit, unit_size in kind.units.items() if unit_size == size)
-    return [f"{float(value / size):.12g}{unit}" for value in values]
-
-
-def _unit(kind: Kind) -> Fraction:
-    return Fraction(1) if Fraction(1) in kind.units.values() else next(iter(kind.units.values()))
-
-
-def _exact(value: Any, kind: Kind | None) -> Fraction:
-    if kind is None:
-        return Fraction(value)
-    return Fraction(quantities.parse(value, kind)).limit_denominator(10**9)
-
-
-def _validator(kind: Kind | None, item: Any) -> BeforeValidator:
-    return BeforeValidator(
-        lambda value: _choices(value, kind), json_schema_input_type=item | list[item] | _Range
-    )
-
-
-_Count = Annotated[int, Field(ge=0)]
-_Ceiling = Annotated[int, Field(ge=1)]
-_Part = Annotated[Ratio, Field(gt=0)]
-_SOME = Field(strict=False, min_length=1)
-
-Counts = Annotated[tuple[_Count, ...], _SOME, _validator(None, _Count)]
-Ceilings = Annotated[tuple[_Ceiling, ...], _SOME, _validator(None, _Ceiling)]
-WorkersChoices = Annotated[tuple[Workers, ...], _SOME, _validator(quantities.SHARE, Workers)]
-Shares = Annotated[tuple[_Part, ...], _SOME, _validator(quantities.SHARE, _Part)]
-Durations = Annotated[tuple[Seconds, ...], _SOME, _validator(quantities.DURATION, Seconds)]
+from scenarios.ranges import (
+    CANDIDATES_MAX,
+    SOME,
+    Ceilings,
+    Counts,
+    Durations,
+    Shares,
+    WorkersChoices,
+    choices,
+)
 
 
 class Space(Strict):
@@ -129,7 +60,7 @@ class Space(Strict):
     interval_s: Durations = Field(default=(10.0,), alias="interval")
 
     @property
-    def choices(self) -> dict[str, tuple[Any, ...]]:
+    def parameters(self) -> dict[str, tuple[Any, ...]]:
         """The values of every parameter, by the attribute of the policy."""
         found = {name: getattr(self, name) for name in type(self).model_fields}
         return {
@@ -140,13 +71,13 @@ class Space(Strict):
     @property
     def count(self) -> int:
         """Number of candidates."""
-        return math.prod(len(values) for values in self.choices.values())
+        return math.prod(len(values) for values in self.parameters.values())
 
     def candidates(self) -> Iterator[Single]:
         """Yield every combination as a policy, those that cannot be meant included."""
-        choices = self.choices
-        for values in itertools.product(*choices.values()):
-            yield self.makes.model_construct(**dict(zip(choices, values, strict=True)))
+        parameters = self.parameters
+        for values in itertools.product(*parameters.values()):
+            yield self.makes.model_construct(**dict(zip(parameters, values, strict=True)))
 
 
 class FixedSpace(Space):
@@ -187,9 +118,7 @@ class PredictiveSpace(Space):
 
     makes: ClassVar[type[Single]] = Predictive
     kind: Literal["predictive"]
-    method: Annotated[
-        tuple[Literal["ewma", "holt-winters", "mtginf"], ...], _SOME, _validator(None, str)
-    ]
+    method: Annotated[tuple[Method, ...], SOME, choices(None, Method)]
     headroom: WorkersChoices = (0,)
     half_life_s: Durations = Field(default=(300.0,), alias="half_life")
 
@@ -206,7 +135,7 @@ class ScheduleSpace(Space):
 
     makes: ClassVar[type[Single]] = Schedule
     kind: Literal["schedule"]
-    steps: Annotated[tuple[StepSpace, ...], _SOME]
+    steps: Annotated[tuple[StepSpace, ...], SOME]
 
     @property
     def count(self) -> int:
@@ -217,7 +146,7 @@ class ScheduleSpace(Space):
             [Step.model_construct(at_s=step.at_s, warm=warm) for warm in step.warm]
             for step in self.steps
         ]
-        others = {name: values for name, values in self.choices.items() if name != "steps"}
+        others = {name: values for name, values in self.parameters.items() if name != "steps"}
         for steps in itertools.product(*each):
             for values in itertools.product(*others.values()):
                 given = dict(zip(others, values, strict=True))
@@ -234,7 +163,7 @@ class HighestSpace(Strict):
     """All combinations of several policies of which the highest wins; a list in the file."""
 
     kind: Literal["max"]
-    of: Annotated[tuple[SingleSpace, ...], _SOME]
+    of: Annotated[tuple[SingleSpace, ...], SOME]
 
     @property
     def count(self) -> int:

@@ -25,6 +25,8 @@ from scenarios.fields import (
 
 DAY_S = 86_400.0
 
+Method = Literal["ewma", "holt-winters", "mtginf"]
+
 
 def _workers(value: Any) -> Any:
     if isinstance(value, float):
@@ -177,7 +179,7 @@ class Predictive(Scaling):
     """
 
     kind: Literal["predictive"]
-    method: Literal["ewma", "holt-winters", "mtginf"]
+    method: Method
     headroom: Workers = 0
     half_life_s: PositiveSeconds = Field(default=300.0, alias="half_life")
     season_s: PositiveSeconds = Field(default=DAY_S, alias="season")

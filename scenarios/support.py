@@ -32,7 +32,6 @@ _OTHERS_PROCESSES: Final = "its processes are not ours"
 _NO_PROCESSES: Final = "it has no such process"
 
 _MEASURED: Final[Mapping[str, str]] = {
-    "network": NOT_YET,
     "source.clip": NOT_YET,
     "load.capacity": NOT_YET,
     "arrivals.trace": NOT_YET,

@@ -164,3 +164,44 @@ def test_an_absurd_number_of_arrivals_is_refused() -> None:
     assert isinstance(scenario.load, OpenLoad)
     with pytest.raises(schedule.TooManyArrivals, match="arrivals, over"):
         schedule.arrivals(scenario)
+
+
+def _capacity() -> Scenario:
+    return loads(
+        "version: 1\nname: a\nload:\n  model: capacity\n  from: 2\n  step: 2\n  max: 5\n"
+        "  hold: 10s\n  session: 4s\n"
+        'gates: [{id: join, metric: session.join_time, stat: p95, "<=": 2s}]\n',
+        host=None,
+    )
+
+
+def test_each_step_of_a_capacity_search_is_a_stage() -> None:
+    assert schedule.stages(_capacity()) == [
+        ("viewers-2", 0.0, 10.0, True),
+        ("viewers-4", 10.0, 20.0, True),
+        ("viewers-5", 20.0, 30.0, True),
+    ]
+
+
+def test_the_new_viewers_of_a_step_come_when_it_begins() -> None:
+    arrivals = schedule.arrivals(_capacity())
+    assert [arrival.at_s for arrival in arrivals] == [0.0, 0.0, 10.0, 10.0, 20.0]
+    assert [arrival.index for arrival in arrivals] == [0, 1, 2, 3, 4]
+    assert arrivals[4].stage == "viewers-5"
+
+
+def test_a_viewer_of_a_capacity_search_comes_back_under_an_index_of_its_own() -> None:
+    scenario = _capacity()
+    second = schedule.next_arrival(scenario, schedule.arrivals(scenario)[1], 4.0)
+    assert second is not None
+    assert (second.index, second.user_id, second.stage) == (6, "user-1", "viewers-2")
+    assert schedule.next_arrival(scenario, second, 30.0) is None
+
+
+def test_a_day_of_changing_rates_is_inverted_exactly() -> None:
+    scenario = _open(
+        "{name: a, for: 10s, rate: 0/s, to: 2/s}, {name: b, for: 10s, rate: 2/s, to: 0/s}"
+    )
+    times = [arrival.at_s for arrival in schedule.arrivals(scenario)]
+    assert len(times) == 20
+    assert [20.0 - at_s for at_s in reversed(times)] == pytest.approx(times)
