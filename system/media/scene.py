@@ -66,11 +66,16 @@ class Scene:
         return self._view.revision
 
     def state(self) -> dict[str, Any]:
-        """What a client may show: camera, selection, the project's digest, the revision."""
+        """What a client may show: camera, selected device, the project's digest, the revision."""
         view = self._view
+        device = None
+        if view.selection is not None:
+            chosen = view.project.devices[view.selection]
+            device = {"id": chosen.id, "kind": chosen.kind, "position": list(chosen.position)}
         return {
             "camera": {**asdict(view.camera), "target": list(view.camera.target)},
             "selection": view.selection,
+            "device": device,
             "project": view.project.digest(),
             "revision": view.revision,
         }

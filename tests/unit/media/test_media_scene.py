@@ -66,6 +66,18 @@ def test_the_same_inputs_give_the_same_state_and_it_is_json():
     assert states[0] == states[1]
 
 
+def test_the_state_says_what_is_selected_and_where_it_stands(scene):
+    assert scene.state()["device"] is None
+    device = next(iter(scene.project.devices.values()))
+    scene.select(device.id)
+    scene.drag(device.id, (1.0, 2.0, 0.0))
+    assert scene.state()["device"] == {
+        "id": device.id,
+        "kind": device.kind,
+        "position": [1.0, 2.0, device.position[2]],
+    }
+
+
 def test_a_scene_opened_on_anothers_camera_and_selection_shows_the_same(scene):
     scene.orbit(40, 10)
     scene.select(next(iter(scene.project.devices)))
