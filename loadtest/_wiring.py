@@ -65,6 +65,11 @@ def _checked(options: dict[str, Any]) -> Settings:
         except Refusal as refusal:
             tell(str(refusal))
             sys.exit(int(Exit.USAGE))
+        except Exception as error:
+            if options["loglevel"] == "DEBUG":
+                raise
+            tell(f"{type(error).__name__}: {error} (-L DEBUG shows where)")
+            sys.exit(int(Exit.INTERNAL))
     from loadtest import _roles  # noqa: F401 - before `--processes` forks
 
     return settings
