@@ -495,3 +495,31 @@ def test_a_port_in_use_says_what_to_do(valkey: EmbeddedValkey, tmp_path: Path) -
     assert f"port {port} on 127.0.0.1 is in use; give another --port" in errors
     first.process.terminate()
     assert first.end()[0] == 0
+
+
+async def test_a_killed_orchestrators_lease_is_ended_by_the_next(
+    valkey: EmbeddedValkey, tmp_path: Path
+) -> None:
+    store = open_store(valkey.url)
+    ledger = Ledger(store)
+    await ledger.register(Register(worker_id="w1", generation=1, slots=1), "test-node")
+    pools = '{"pools": [{"initial": 0, "policy": {"kind": "fixed", "size": 1}}]}'
+    first = Process(valkey.url, tmp_path, "--lease", "1s", pools=pools)
+    port = json.loads(first.ready.readline())["port"]
+    async with aiohttp.ClientSession() as client:
+        answer = await client.post(f"http://127.0.0.1:{port}/allocate", json=ASK)
+        assert answer.status == 200
+    first.process.kill()
+    first.end()
+    began = time.monotonic()
+    second = Process(valkey.url, tmp_path, "--lease", "1s", pools=pools)
+    assert second.ready.readline()
+    reservation = None
+    while reservation is None:
+        assert time.monotonic() - began < 4.0
+        await asyncio.sleep(0.05)
+        reservation = await ledger.reserve("next", "c", "p", "default")
+    assert reservation.worker_id == "w1"
+    second.process.terminate()
+    assert second.end()[0] == 0
+    await store.close()
