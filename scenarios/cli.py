@@ -52,23 +52,25 @@ def _checked(file: str) -> list[str]:
     if late:
         raise ScenarioError(late)
     stages = len(schedule.stages(scenario))
+    fit = [called for host, called in HOSTS.items() if not unsupported(scenario, host)]
     told = (
         f"{file}: ok: {scenario.name}, {count} first sessions in {stages} stages, "
-        f"{end_s:g} s, {len(scenario.gates)} gates"
+        f"{end_s:g} s, {len(scenario.gates)} gates; for {', '.join(fit) or 'nobody yet'}"
     )
     return [told, *_notes(file, scenario)]
 
 
 def _notes(file: str, scenario: Scenario) -> list[str]:
-    notes = []
+    """Who cannot run it, and what of it they cannot do."""
+    why: dict[str, list[str]] = {}
     for host, called in HOSTS.items():
         lines = [
             f"{use.text} (line {scenario.problem(use.place, '').line})"
             for use in unsupported(scenario, host)
         ]
         if lines:
-            notes.append(f"{file}: note: not for {called}: {', '.join(lines)}")
-    return notes
+            why.setdefault(", ".join(lines), []).append(called)
+    return [f"{file}: note: not for {', '.join(who)}: {what}" for what, who in why.items()]
 
 
 @group.command()

@@ -170,6 +170,39 @@ def test_check_exits_2_and_lists_the_errors_on_stderr() -> None:
     assert "ok" in result.stdout
 
 
+def test_check_notes_who_cannot_run_a_sound_file() -> None:
+    files = [str(ROOT / "scenarios" / name) for name in ("ci.yaml", "seed-semantics.yaml")]
+    lines = CliRunner().invoke(group, ["check", *files]).stdout.splitlines()
+    assert lines[0].endswith("; for a measured run, a run against --host, a simulated run")
+    assert lines[1].endswith("; for a simulated run")
+    assert "note: not for a measured run, a run against --host: pool key `release`" in lines[2]
+
+
+def test_check_reads_the_files_that_a_scenario_names(tmp_path: Path) -> None:
+    (tmp_path / "day.csv").write_text("t,s\n1,5\n2,-5\n", encoding="utf-8")
+    text = (
+        "version: 1\nname: a\nload:\n  model: open\n"
+        "  arrivals: {trace: day.csv, time: t, session: s}\n"
+    )
+    (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
+    result = CliRunner().invoke(group, ["check", str(tmp_path / "a.yaml")])
+    assert result.exit_code == 2
+    assert "a.yaml:5:21: load.arrivals.trace: day.csv, row 3: s is -5, below 0" in result.stderr
+
+
+def test_check_knows_when_a_trace_ends_before_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "day.csv").write_text("t,s\n1,5\n2,5\n", encoding="utf-8")
+    text = (
+        "version: 1\nname: a\nload:\n  model: open\n"
+        "  arrivals: {trace: day.csv, time: t, session: s}\n"
+        "faults: [{at: 6s, kind: worker_kill}]\n"
+    )
+    (tmp_path / "a.yaml").write_text(text, encoding="utf-8")
+    result = CliRunner().invoke(group, ["check", str(tmp_path / "a.yaml")])
+    assert result.exit_code == 2
+    assert "faults[0].at: 6 s is not before the end of the run at 6 s" in result.stderr
+
+
 def test_the_schema_command_prints_json() -> None:
     result = CliRunner().invoke(group, ["schema"])
     assert result.exit_code == 0
