@@ -100,3 +100,6 @@ class HeldSession(Part, frozen=True):
     fence: Fence
     media_age_ms: int | None = None
     """Since the peer was last heard (RTCP, STUN); None before media is up."""
+    project_id: str = ""
+    user_id: str = ""
+    """For a store that has lost its data."""

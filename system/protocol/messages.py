@@ -35,7 +35,7 @@ class Message(msgspec.Struct, frozen=True, tag_field="type", rename="camel", kw_
 
 
 class Offer(Message, frozen=True, tag="offer"):
-    """A session description; ``session_id`` is set towards workers and ignored from clients."""
+    """A session description; ``session_id`` says whose."""
 
     sdp: Description
     session_id: str | None = None
@@ -86,6 +86,27 @@ class Error(Message, frozen=True, tag="error"):
 # --- client to signaling -------------------------------------------------------
 
 
+class ClientOffer(Message, frozen=True, tag="offer"):
+    """An offer as clients make it. What they say of session ids is ignored."""
+
+    sdp: Description
+    negotiation: Negotiation | None = None
+    stream: StreamOptions | None = None
+
+    @property
+    def moves(self) -> bool:
+        """The client knows of negotiations, so it can be given another worker.
+
+        One that has never heard of them (the first version of the protocol)
+        would wait for ever for the answer to an offer that it does not make.
+        """
+        return self.negotiation is not None or self.stream is not None
+
+    def offer(self) -> Offer:
+        """The same; the first negotiation where it does not say which."""
+        return Offer(sdp=self.sdp, negotiation=self.negotiation or 1, stream=self.stream)
+
+
 class Resume(Message, frozen=True, tag="resume"):
     """First message of a client that comes back: the single-use token it was given."""
 
@@ -116,18 +137,24 @@ class SessionCreated(Message, frozen=True, tag="session-created"):
 
 
 class SessionResumed(Message, frozen=True, tag="session-resumed"):
+    """Back on the same session; ``worker_id`` is empty while it waits for another worker."""
+
     session_id: Id
-    worker_id: Id
+    worker_id: str
     resume_token: str
     ice_servers: tuple[IceServer, ...] = ()
 
 
 class WorkerReplaced(Message, frozen=True, tag="worker-replaced"):
-    """The worker was lost and another has the session: offer again with ``negotiation``."""
+    """The worker was lost and another has the session: offer again with ``negotiation``.
+
+    ``queued`` may come before it, while there is no other worker.
+    """
 
     session_id: Id
     worker_id: Id
     negotiation: Negotiation
+    ice_servers: tuple[IceServer, ...] = ()
 
 
 # --- worker to signaling -------------------------------------------------------
@@ -137,7 +164,8 @@ class Register(Message, frozen=True, tag="register"):
     """First message of a worker, after its own probe rendered and encoded a frame.
 
     ``generation`` grows with every start of the same worker id: the newest wins.
-    ``sessions`` are those it still holds when it reconnects.
+    ``sessions`` are those it still holds when it reconnects, ``projects`` how far
+    it knows the logs of those that it shows.
     """
 
     worker_id: Id
@@ -150,6 +178,7 @@ class Register(Message, frozen=True, tag="register"):
     version: str = ""
     boot_s: float = 0.0
     sessions: tuple[HeldSession, ...] = ()
+    projects: dict[str, int] = {}
 
 
 class Heartbeat(Message, frozen=True, tag="heartbeat"):
@@ -248,13 +277,28 @@ class EditApplied(Message, frozen=True, tag="edit-applied"):
     edit: LoggedEdit
 
 
+class ProjectCaughtUp(Message, frozen=True, tag="project-caught-up"):
+    """To a worker that is back: what was logged while it was away, or all that there is."""
+
+    project: ProjectState
+
+
 class Drain(Message, frozen=True, tag="drain"):
     """Take no new session; exit when the last has ended, at the latest after ``deadline_ms``."""
 
     deadline_ms: int = 30_000
 
 
-FromClient = Offer | Answer | IceCandidate | Ping | Pong | Resume | Bye
+# --- between services, over the store's channels -------------------------------
+
+
+class SessionMoved(Message, frozen=True, tag="session-moved"):
+    """To the client's node: the session has lost its worker and lives on; its record says how."""
+
+    session_id: Id
+
+
+FromClient = ClientOffer | Answer | IceCandidate | Ping | Pong | Resume | Bye
 ToClient = (
     Queued
     | SessionCreated
@@ -292,6 +336,7 @@ ToWorker = (
     | ClientConnected
     | EditAcknowledged
     | EditApplied
+    | ProjectCaughtUp
     | Drain
     | Offer
     | Answer
@@ -316,6 +361,8 @@ class AllocateRequest(Body, frozen=True):
     project_id: Id
     required_gpu: str = msgspec.field(name="requiredGPU", default="any")
     session_id: str | None = None
+    moved: bool = False
+    """The session had a worker before: it is no arrival."""
 
 
 class Allocated(Body, frozen=True):

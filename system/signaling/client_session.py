@@ -98,7 +98,9 @@ class ClientSession:
 
     async def _take(self, message: m.FromClient | None) -> None:
         match message:
-            case m.Offer() | m.Answer() | m.IceCandidate():
+            case m.ClientOffer():
+                await self._up_to_worker(message.offer())
+            case m.Answer() | m.IceCandidate():
                 await self._up_to_worker(message)
             case m.Ping():
                 self._connection.send(m.Pong(time=message.time))
@@ -249,7 +251,7 @@ class ClientSession:
             node.metrics.sessions.labels("resume_refused").inc()
             self._error(ErrorCode.RESUME_REFUSED)
             return
-        session, next_token = found
+        session, next_token = found.session, found.token
         assert session.worker_id is not None
         assert session.fence is not None
         await self._stop_establishing()

@@ -112,16 +112,16 @@ class PoolLedger(ReservingLedger):
         return await self._to_worker(worker_id, lambda _, now: WorkerScrubbed(now), "")
 
     async def gone(self, worker_id: str) -> list[Session]:
-        """The worker's process has ended as it was told; its sessions, now ended."""
-        ended = await self._end_worker(worker_id, lambda _, now: WorkerGone(now), WORKER_LOST)
-        return ended or []
+        """The worker's process has ended as it was told; its sessions, now moved or ended."""
+        left = await self._end_worker(worker_id, lambda _, now: WorkerGone(now), WORKER_LOST)
+        return left or []
 
     async def fail(self, worker_id: str, reason: str) -> list[Session]:
-        """The worker is lost; its sessions, now ended."""
-        ended = await self._end_worker(
+        """The worker is lost; its sessions, now moved or ended."""
+        left = await self._end_worker(
             worker_id, lambda _, now: WorkerFailed(now, reason), WORKER_LOST
         )
-        return ended or []
+        return left or []
 
     # --- inside ----------------------------------------------------------------
 

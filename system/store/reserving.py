@@ -148,7 +148,8 @@ class ReservingLedger(LedgerBase):
     async def _queue(self, pool: str) -> tuple[str, ...]:
         """Session ids in a pool's queue, first come first."""
         records = await self.store.list(schema.queue_of(pool))
-        return tuple(r.value["session_id"] for r in sorted(records, key=lambda r: r.version))
+        in_order = sorted(records, key=lambda r: (not r.value.get("moved"), r.version))
+        return tuple(record.value["session_id"] for record in in_order)
 
     async def _snapshot(self, pool: str) -> tuple[PoolSnapshot, dict[str, Record]]:
         records = {

@@ -52,7 +52,10 @@ def pool_key(pool: str) -> str:
 
 
 def queue_of(pool: str) -> str:
-    """Collection of a pool's queue; its records' versions are the order of arrival."""
+    """Collection of a pool's queue; its records' versions are the order of arrival.
+
+    Sessions that had a worker already (``moved``) come before all that had none.
+    """
     return f"queue.{pool}"
 
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from system.protocol import tokens
 from system.protocol.fields import Fence, HeldSession
 from system.protocol.messages import Register
 from system.protocol.states import (
     FINAL,
+    HELD,
     Refusal,
     Session,
     SessionActivated,
     SessionConfirmed,
-    SessionResumed,
     SessionState,
-    SessionSuspended,
     SlotConfirmed,
     Worker,
     WorkerBooting,
@@ -24,14 +22,12 @@ from system.protocol.states import (
     apply,
 )
 from system.store import schema
-from system.store.base import ANY, Change, Record
-from system.store.transaction import WORKER_LOST, LedgerBase, lost
-
-HELD = frozenset({SessionState.CONNECTING, SessionState.ACTIVE, SessionState.SUSPENDED})
-"""States in which a worker has the session, and says so when it registers again."""
+from system.store.base import Record
+from system.store.moving import MovingLedger, resume_changes
+from system.store.transaction import WORKER_LOST, lost
 
 
-class SessionLedger(LedgerBase):
+class SessionLedger(MovingLedger):
     """See system.store.ledger.Ledger."""
 
     # --- workers ---------------------------------------------------------------
@@ -39,9 +35,10 @@ class SessionLedger(LedgerBase):
     async def register(self, register: Register, node: str) -> Worker | Refusal:
         """Take a worker into the pool; of one id the newest generation wins.
 
-        Sessions that the ledger gave it and that it no longer has are ended;
-        sessions that it reports and the store has forgotten (it was wiped) are
-        taken over. What it reports beyond the returned ``sessions`` is void:
+        Sessions that the ledger gave it and that it no longer has are ended,
+        or moved if they were an older process's. Those that it reports and the
+        store has forgotten (it was wiped) are taken over. What it reports
+        beyond the returned ``sessions`` is void:
         tell it that they have ended.
         """
         tries = self._tries()
@@ -76,8 +73,9 @@ class SessionLedger(LedgerBase):
             )
             if isinstance(ready, Refusal):
                 return ready
-            ended = tuple(s for s in worker.sessions if s not in ready.sessions)
-            _, changes = await self._ending_all(ended, WORKER_LOST)
+            left = tuple(s for s in worker.sessions if s not in ready.sessions)
+            restarted = register.generation > worker.generation
+            _, changes = await self._leaving(worker.worker_id, left, WORKER_LOST, move=restarted)
             if await self.store.compare_and_set(
                 schema.worker_change(record, ready),
                 *(schema.session_change(None, session) for session in adopted),
@@ -99,34 +97,39 @@ class SessionLedger(LedgerBase):
     async def worker_lost(
         self, worker_id: str, generation: int, reason: str, *, node: str | None = None
     ) -> list[Session]:
-        """The worker is gone: end its sessions and return them.
+        """The worker is gone: its sessions, moved where that can be, else ended.
 
         One that was told to go, and had no session left, has not failed.
         Nothing happens if a newer generation has registered, or if the worker
         is attached to another node than ``node`` by now.
         """
-        ended = await self._end_worker(
+        left = await self._end_worker(
             worker_id,
             lost(reason),
             WORKER_LOST,
             lambda worker: worker.generation == generation and node in (None, worker.node),
         )
-        return ended or []
+        return left or []
 
     # --- sessions --------------------------------------------------------------
 
-    async def attach_client(self, session_id: str, node: str, resume_digest: str) -> Session | None:
-        """Note where the client is and which resume token it holds; None if the session ended."""
+    async def attach_client(
+        self, session_id: str, node: str, resume_digest: str, *, moves: bool = False
+    ) -> Session | None:
+        """Note where the client is and which resume token it holds; None if the session ended.
+
+        ``moves``: it can be given another worker.
+        """
         tries = self._tries()
         while True:
             await tries.pause()
             found = await self._session(session_id)
             if found is None or found[1].state is SessionState.ENDED:
                 return None
-            attached = replace(found[1], node=node, resume_digest=resume_digest)
+            attached = replace(found[1], node=node, resume_digest=resume_digest, moves=moves)
             if await self.store.compare_and_set(
                 schema.session_change(found[0], attached),
-                *_resume_changes(found[1].resume_digest, attached),
+                *resume_changes(found[1].resume_digest, attached),
             ):
                 return attached
 
@@ -160,54 +163,33 @@ class SessionLedger(LedgerBase):
 
     async def activate(self, session_id: str, fence: Fence) -> bool:
         """Media flows. False: the session has ended or the fence is stale."""
-        return await self._to_session(session_id, SessionActivated(fence)) is not None
-
-    async def suspend(self, session_id: str) -> Session | None:
-        """The client's socket is lost; None where the session is not active."""
-        until_ms = await self.store.now_ms() + self.resume_grace_ms
-        return await self._to_session(session_id, SessionSuspended(until_ms))
-
-    async def resume(
-        self, resume_token: str, client_id: str, node: str
-    ) -> tuple[Session, str] | None:
-        """The client is back on ``node``: its session and the next token.
-
-        None where the token was used, is somebody else's, or came too late. The
-        session it had is found even where its old socket was not yet given up.
-        """
-        digest = tokens.digest(resume_token)
-        next_token = tokens.new_resume_token()
         tries = self._tries()
         while True:
             await tries.pause()
-            pointer = await self.store.get(schema.resume_key(digest))
-            if pointer is None:
-                return None
-            found = await self._session(pointer.value["session_id"])
+            found = await self._session(session_id)
             if found is None:
-                return None
-            record, session = found
-            if session.client_id != client_id or session.resume_digest != digest:
-                return None
-            until_ms = session.suspended_until_ms
-            if until_ms is not None and until_ms < await self.store.now_ms():
-                return None
-            resumed = apply(session, SessionResumed(node, tokens.digest(next_token)))
-            if isinstance(resumed, Refusal):
-                return None
-            if await self.store.compare_and_set(
-                schema.session_change(record, resumed), *_resume_changes(digest, resumed)
+                return False
+            changed = apply(found[1], SessionActivated(fence))
+            if isinstance(changed, Refusal):
+                return False
+            if changed == found[1] or await self.store.compare_and_set(
+                schema.session_change(found[0], changed)
             ):
-                return resumed, next_token
+                return True
 
-    async def release(self, session_id: str, *, fence: Fence | None, reason: str) -> bool:
+    async def release(
+        self, session_id: str, *, fence: Fence | None, reason: str, node: str | None = None
+    ) -> bool:
         """End the session and free its slot. True if it has ended, by this call or before.
 
-        With a ``fence``, only if the session is still that fence's.
+        With a ``fence``, only if the session is still that fence's, or if its
+        client is at ``node``.
         """
-        ended = await self._end_session(
-            session_id, reason, lambda session: fence is None or session.fence == fence
-        )
+
+        def fits(session: Session) -> bool:
+            return fence is None or session.fence == fence or session.node == node
+
+        ended = await self._end_session(session_id, reason, fits)
         if ended is not None:
             return True
         found = await self._session(session_id)
@@ -218,23 +200,6 @@ class SessionLedger(LedgerBase):
     async def _beat(self, worker_id: str, generation: int) -> None:
         key = schema.heartbeat_key(worker_id)
         await self.store.put(key, {"generation": generation}, 3 * self.heartbeat_ms)
-
-    async def _to_session(
-        self, session_id: str, event: SessionActivated | SessionSuspended
-    ) -> Session | None:
-        tries = self._tries()
-        while True:
-            await tries.pause()
-            found = await self._session(session_id)
-            if found is None:
-                return None
-            changed = apply(found[1], event)
-            if isinstance(changed, Refusal):
-                return None
-            if changed == found[1] or await self.store.compare_and_set(
-                schema.session_change(found[0], changed)
-            ):
-                return changed
 
     async def _unknown_worker(self, register: Register, now_ms: int) -> Worker:
         """A worker that nobody here launched, or whose record a wipe has taken."""
@@ -265,8 +230,8 @@ class SessionLedger(LedgerBase):
         return [
             Session(
                 session_id=held.session_id,
-                client_id="",
-                project_id="",
+                client_id=held.user_id,
+                project_id=held.project_id,
                 pool=worker.pool,
                 state=SessionState.ACTIVE,
                 worker_id=register.worker_id,
@@ -294,14 +259,3 @@ def _without(worker: Worker, dropped: frozenset[str]) -> Worker:
         sessions=tuple(s for s in worker.sessions if s not in dropped),
         active=tuple(s for s in worker.active if s not in dropped),
     )
-
-
-def _resume_changes(old_digest: str, session: Session) -> list[Change]:
-    """The session's one valid resume token points to it, its last one no longer."""
-    changes = []
-    if old_digest:
-        changes.append(Change(schema.resume_key(old_digest), ANY, None))
-    if session.resume_digest:
-        pointer = {"session_id": session.session_id}
-        changes.append(Change(schema.resume_key(session.resume_digest), ANY, pointer))
-    return changes

@@ -1,16 +1,19 @@
-"""What the parts of the ledger share: the store, its times, bounded retries, and endings."""
+"""What the parts of the ledger share: the store, its times, bounded retries, endings and losses."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from system.protocol.states import (
     Refusal,
     Session,
     SessionEnded,
+    SessionQueued,
+    SessionState,
+    SessionUnplaced,
     SlotReleased,
     Worker,
     WorkerEvent,
@@ -149,10 +152,10 @@ class LedgerBase:
         reason: str,
         fits: Callable[[Worker], bool] = lambda worker: True,
     ) -> list[Session] | None:
-        """End a worker and its sessions in one step.
+        """End a worker, and move or end its sessions, in one step.
 
         Returns:
-            The sessions, now ended; None where the worker had ended or does not fit.
+            The sessions as they are now; None where the worker had ended or does not fit.
         """
         tries = self._tries()
         while True:
@@ -164,28 +167,73 @@ class LedgerBase:
             changed = apply(worker, event(worker, await self.store.now_ms()))
             if isinstance(changed, Refusal):
                 return None
-            ended, changes = await self._ending_all(worker.sessions, reason)
+            left, changes = await self._leaving(worker.worker_id, worker.sessions, reason)
             if await self.store.compare_and_set(
                 schema.worker_change(record, changed),
                 *changes,
                 publish=schema.pool_channel(worker.pool),
             ):
-                return ended
+                return left
 
-    async def _ending_all(
-        self, session_ids: tuple[str, ...], reason: str
+    async def _leaving(
+        self, worker_id: str, session_ids: Iterable[str], reason: str, *, move: bool = True
     ) -> tuple[list[Session], list[Change]]:
-        """The sessions as ended, and the changes that end them; slots are left alone."""
+        """The sessions without the worker, and the changes for it; its slots are left alone.
+
+        Those that can be moved wait for another worker; ``reason`` is why the others end.
+        """
         sessions = []
         changes: list[Change] = []
         found = await self.store.get_many(schema.session_key(s) for s in session_ids)
         for record in found.values():
             session = schema.load(record, Session)
+            if session.worker_id != worker_id:
+                continue
+            if move and session.movable:
+                waiting, added = self._unplaced(record, session)
+                sessions.append(waiting)
+                changes += added
+                continue
             ended = apply(session, SessionEnded(reason))
             if isinstance(ended, Session):
                 sessions.append(ended)
                 changes += [schema.session_change(record, ended), *forget(session)]
         return sessions, changes
+
+    def _unplaced(
+        self, record: Record, session: Session, *, asked: bool = True
+    ) -> tuple[Session, list[Change]]:
+        """A placed session as it waits for another worker; its slot is left alone.
+
+        ``asked``: its client is there, or was a moment ago.
+        """
+        unplaced = apply(session, SessionUnplaced())
+        assert isinstance(unplaced, Session)
+        return self._first_in_queue(record, unplaced, asked=asked)
+
+    def _first_in_queue(
+        self, record: Record, session: Session, *, asked: bool = True
+    ) -> tuple[Session, list[Change]]:
+        """A moved session in the queue before all newcomers; a suspended one waits for its client.
+
+        Args:
+            record: what the session was read from.
+            session: as it is to be, without a worker.
+            asked: it may wait as long as a session that somebody asks for.
+        """
+        if session.state is SessionState.SUSPENDED:
+            return session, [schema.session_change(record, session)]
+        queued = apply(session, SessionQueued())
+        assert isinstance(queued, Session)
+        session_id = queued.session_id
+        place = {"session_id": session_id, "moved": True}
+        changes = [
+            schema.session_change(record, queued),
+            Change(schema.queue_key(queued.pool, session_id), ANY, place),
+        ]
+        if asked:
+            changes.append(Change(schema.waiting_key(session_id), ANY, {}, self.waiting_ms))
+        return queued, changes
 
 
 def lost(reason: str) -> WorkerEventAt:
@@ -202,10 +250,16 @@ def lost(reason: str) -> WorkerEventAt:
 
 def forget(session: Session) -> list[Change]:
     """Deletes what points to a session."""
-    keys = [
+    changes = unqueue(session)
+    if session.resume_digest:
+        changes.append(Change(schema.resume_key(session.resume_digest), ANY, None))
+    return changes
+
+
+def unqueue(session: Session) -> list[Change]:
+    """Deletes a session's place in the queue."""
+    keys = (
         schema.queue_key(session.pool, session.session_id),
         schema.waiting_key(session.session_id),
-    ]
-    if session.resume_digest:
-        keys.append(schema.resume_key(session.resume_digest))
+    )
     return [Change(key, ANY, None) for key in keys]

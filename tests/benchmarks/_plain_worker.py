@@ -38,7 +38,7 @@ from system.protocol import codec
 from system.protocol.channels import INPUT_CHANNEL, CameraOrbit, InputAck
 from system.protocol.errors import ProtocolError
 from system.protocol.fields import Description
-from system.protocol.messages import Answer, Bye, Offer, SessionCreated
+from system.protocol.messages import Answer, Bye, ClientOffer, Offer, SessionCreated
 
 
 class SceneTrack(VideoStreamTrack):
@@ -97,9 +97,10 @@ class Server:
                 message = codec.from_client.decode(received.data)
                 if isinstance(message, Bye):
                     break
-                if isinstance(message, Offer):
-                    sdp = await self._answer(pc, track, message)
-                    answer = Answer(sdp=sdp, negotiation=message.negotiation)
+                if isinstance(message, ClientOffer):
+                    offer = message.offer()
+                    sdp = await self._answer(pc, track, offer)
+                    answer = Answer(sdp=sdp, negotiation=offer.negotiation)
                     await websocket.send_str(codec.encode(answer))
         finally:
             await pc.close()

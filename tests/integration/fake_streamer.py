@@ -93,6 +93,8 @@ class Streamer:
             if received.type is not WSMsgType.TEXT:
                 break
             message = codec.from_client.decode(received.data)
+            if isinstance(message, messages.ClientOffer):
+                message = message.offer()
             if isinstance(message, messages.Offer):
                 self.offers.append(message)
                 held.append(message)

@@ -13,6 +13,7 @@ from typing import cast, overload
 
 from system.protocol.states.refusal import Refusal
 from system.protocol.states.session import (
+    HELD,
     Session,
     SessionActivated,
     SessionConfirmed,
@@ -51,6 +52,7 @@ from system.protocol.states.worker import (
 
 __all__ = [
     "FINAL",
+    "HELD",
     "LAUNCHING",
     "SERVING",
     "Refusal",

@@ -1,6 +1,10 @@
 """A session, its states and events, and its transitions.
 
 requested -> queued -> reserved -> connecting -> active -> (suspended) -> ended.
+
+A session whose worker is lost may be *moved*: it is queued again, under the
+same id and with the next negotiation. Without its client it waits suspended and
+without a worker: nobody holds a slot for a client that is away and sees nothing.
 """
 
 from __future__ import annotations
@@ -38,12 +42,29 @@ class Session:
     suspended_until_ms: int | None = None
     """A suspended session that has not resumed by then has ended."""
     negotiation: int = 1
+    """Grows by one each time the session loses a worker."""
+    moves: bool = False
+    """Its client can be given another worker."""
     node: str = ""
     """Signaling node to which the client is attached."""
     resume_digest: str = ""
     """SHA-256 of the one resume token that is valid now."""
     created_ms: int = 0
     reason: str = ""
+
+    @property
+    def moved(self) -> bool:
+        """It has lost a worker before."""
+        return self.negotiation > 1
+
+    @property
+    def movable(self) -> bool:
+        """Losing its worker is not its end. One that no worker ever had begins anew instead."""
+        return self.moves and (self.moved or self.state in HELD)
+
+
+HELD = frozenset({SessionState.CONNECTING, SessionState.ACTIVE, SessionState.SUSPENDED})
+"""States in which a worker has the session, unless it is suspended without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +114,8 @@ class SessionResumed:
 class SessionUnplaced:
     """Its worker was lost, or never confirmed: it waits for another one.
 
-    The next worker is offered the next ``negotiation``.
+    The next worker is offered the next ``negotiation``. A suspended session
+    stays so until its client is back.
     """
 
 
@@ -138,26 +160,28 @@ def apply_session(record: Session, event: SessionEvent) -> Session | Refusal:
             if event.fence != record.fence:
                 return Refusal("stale fence")
             return replace(record, state=state.ACTIVE)
-        case SessionSuspended() if record.state is state.ACTIVE:
+        case SessionSuspended() if record.state is state.ACTIVE or (
+            record.moved and record.worker_id is None and record.state is not state.SUSPENDED
+        ):
             return replace(
                 record, state=state.SUSPENDED, suspended_until_ms=event.until_ms, node=""
             )
         case SessionResumed() if record.state in (state.SUSPENDED, state.ACTIVE):
             return replace(
                 record,
-                state=state.ACTIVE,
+                state=state.REQUESTED if record.worker_id is None else state.ACTIVE,
                 suspended_until_ms=None,
                 node=event.node,
                 resume_digest=event.resume_digest,
             )
         case SessionUnplaced() if record.worker_id is not None:
+            suspended = record.state is state.SUSPENDED
             return replace(
                 record,
-                state=state.REQUESTED,
+                state=state.SUSPENDED if suspended else state.REQUESTED,
                 worker_id=None,
                 fence=None,
                 lease_until_ms=None,
-                suspended_until_ms=None,
                 negotiation=record.negotiation + 1,
             )
         case SessionEnded():

@@ -22,13 +22,21 @@ OFFER = {"type": "offer", "sdp": {"type": "offer", "sdp": "v=0"}}
 
 def test_the_documents_offer_with_a_null_session_id_is_read() -> None:
     message = codec.from_client.decode(json.dumps({**OFFER, "sessionId": None}))
-    assert isinstance(message, messages.Offer)
-    assert message.session_id is None
-    assert message.negotiation == 1
+    assert isinstance(message, messages.ClientOffer)
+    assert message.offer().negotiation == 1
+    assert not message.moves
+
+
+def test_a_client_that_names_its_negotiation_or_its_wishes_can_be_moved() -> None:
+    for more in ({"negotiation": 1}, {"stream": {}}):
+        message = codec.from_client.decode(json.dumps({**OFFER, **more}))
+        assert isinstance(message, messages.ClientOffer)
+        assert message.moves
 
 
 def test_unknown_fields_are_ignored() -> None:
-    assert isinstance(codec.from_client.decode(json.dumps({**OFFER, "from": "x"})), messages.Offer)
+    message = codec.from_client.decode(json.dumps({**OFFER, "from": "x"}))
+    assert isinstance(message, messages.ClientOffer)
 
 
 def test_a_browsers_candidate_keeps_the_w3c_field_names() -> None:

@@ -72,6 +72,39 @@ def test_a_session_without_its_worker_may_be_placed_again() -> None:
     assert again.worker_id == "w2"
 
 
+def _moving() -> s.Session:
+    return _session(RESERVED, s.SessionConfirmed(FENCE), s.SessionActivated(FENCE))
+
+
+def test_only_a_session_that_a_worker_had_and_whose_client_can_be_moved_is_movable() -> None:
+    assert not _moving().movable
+    able = replace(SESSION, moves=True)
+    assert not _session(RESERVED, record=able).movable
+    assert _session(RESERVED, s.SessionConfirmed(FENCE), record=able).movable
+    assert replace(_moving(), moves=True).movable
+    moved = _session(RESERVED, s.SessionConfirmed(FENCE), s.SessionUnplaced(), record=able)
+    assert moved.movable
+    assert _session(RESERVED, record=moved).movable
+
+
+def test_a_suspended_session_that_loses_its_worker_waits_for_its_client() -> None:
+    lost = _session(s.SessionSuspended(99), s.SessionUnplaced(), record=_moving())
+    assert (lost.state, lost.suspended_until_ms) == (s.SessionState.SUSPENDED, 99)
+    assert (lost.worker_id, lost.fence, lost.negotiation) == (None, None, 2)
+    assert isinstance(s.apply(lost, RESERVED), s.Refusal)
+    back = _session(s.SessionResumed("n2", "digest"), s.SessionQueued(), record=lost)
+    assert (back.state, back.suspended_until_ms) == (s.SessionState.QUEUED, None)
+
+
+def test_a_moved_session_without_a_worker_may_be_suspended_and_a_new_one_not() -> None:
+    moved = _session(s.SessionUnplaced(), s.SessionQueued(), record=_moving())
+    parked = _session(s.SessionSuspended(99), record=moved)
+    assert (parked.state, parked.node) == (s.SessionState.SUSPENDED, "")
+    assert isinstance(s.apply(_session(s.SessionQueued()), s.SessionSuspended(9)), s.Refusal)
+    placed = _session(RESERVED, record=moved)
+    assert isinstance(s.apply(placed, s.SessionSuspended(9)), s.Refusal)
+
+
 def test_nothing_follows_the_end_of_a_session() -> None:
     ended = _session(s.SessionEnded("left"))
     for event in (RESERVED, s.SessionQueued(), s.SessionEnded("again"), s.SessionUnplaced()):

@@ -255,7 +255,7 @@ async def test_a_suspended_session_resumes_once_with_its_token(ledger: Ledger) -
     assert await ledger.resume("guess", "client-s1", "n2") is None
     resumed = await ledger.resume("first", "client-s1", "n2")
     assert resumed is not None
-    session, token = resumed
+    session, token = resumed.session, resumed.token
     assert (session.state, session.node) == (SessionState.ACTIVE, "n2")
     assert await ledger.resume("first", "client-s1", "n2") is None
     assert await ledger.resume(token, "client-s1", "n3") is not None
