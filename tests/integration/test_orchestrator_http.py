@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import aiohttp
 import pytest
@@ -115,6 +116,16 @@ async def serving(
 def empty_pool(**fields) -> PoolSpec:
     """A pool that launches nothing by itself."""
     return PoolSpec(policy={"kind": "fixed", "size": 0, "interval": "1h"}, initial=0, **fields)
+
+
+@pytest.fixture(autouse=True)
+def no_process_is_left() -> Iterator[None]:
+    yield
+    for left in Process.started:
+        if left.process.poll() is None:
+            left.process.kill()
+            left.end()
+    Process.started.clear()
 
 
 @pytest.fixture(autouse=True)
@@ -426,6 +437,10 @@ async def test_a_worker_that_never_becomes_ready_degrades_the_pools_health(
 
 
 class Process:
+    """An orchestrator as a process; the fixture below ends those that a failed test leaves."""
+
+    started: ClassVar[list[Process]] = []
+
     def __init__(self, valkey_url: str, tmp_path: Path, *arguments: str, pools: str = "") -> None:
         config = tmp_path / "pools.json"
         config.write_text(
@@ -447,6 +462,7 @@ class Process:
         )
         os.close(write_fd)
         self.ready = os.fdopen(read_fd)
+        self.started.append(self)
 
     def end(self) -> tuple[int, str]:
         _, errors = self.process.communicate(timeout=10)
