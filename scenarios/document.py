@@ -20,6 +20,7 @@ from scenarios.fields import Place
 BYTES_MAX = 1 << 20
 NODES_MAX = 100_000
 DEPTH_MAX = 50
+MESSAGE_MAX = 600
 
 _INT = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -70,6 +71,8 @@ class Document:
             known = known[:-1]
         marks = (self.keys, self.values) if at_key else (self.values, self.keys)
         mark = marks[0].get(known) or marks[1].get(known) or Mark(1, 1)
+        if len(message) > MESSAGE_MAX:
+            message = message[: MESSAGE_MAX - 1] + "…"
         return Problem(self.filename, mark.line, mark.column, place, message)
 
 

@@ -83,7 +83,8 @@ def _message(error: ErrorDetails) -> str:
         shown = f", not '{given}'" if isinstance(given, str | int | float) else ""
         return _TYPES[kind] + (", and is empty" if given is None else shown)
     if kind == "string_pattern_mismatch":
-        return f"'{given}' may hold letters, digits, '.', '_' and '-' only"
+        dot = "'.', " if "." in str(error.get("ctx", {}).get("pattern")) else ""
+        return f"'{given}' may hold letters, digits, {dot}'_' and '-' only"
     if kind == "too_short":
         return "must not be empty"
     return str(error["msg"]).replace("Input should be", "must be")

@@ -81,6 +81,8 @@ def _time_of_day(value: object) -> object:
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
+Label = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
+"""A name that a pool is also known by on the wire."""
 
 Seconds = Annotated[float, _text(quantities.DURATION)]
 PositiveSeconds = Annotated[float, Field(gt=0), _text(quantities.DURATION)]

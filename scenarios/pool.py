@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, model_validator
 from scenarios.distributions import Deterministic, Distribution
 from scenarios.fields import (
     Chance,
-    Name,
+    Label,
     Place,
     PositivePerSecond,
     PositiveSeconds,
@@ -66,9 +66,9 @@ class Pool(Strict):
     session of that age.
     """
 
-    name: Name = DEFAULT
-    region: Name | None = None
-    gpu: Name | None = None
+    name: Label = DEFAULT
+    region: Label | None = None
+    gpu: Label | None = None
     share: Annotated[Ratio, Field(gt=0)] | None = None
     route: Literal["overflow"] | None = None
     initial: int | None = Field(default=None, ge=0)
