@@ -113,7 +113,7 @@ class Allocator:
     async def _allocate(self, request: AllocateRequest, pool: Reconciler) -> Allocated | Ticket:
         session_id = request.session_id or uuid.uuid4().hex
         name = pool.spec.name
-        pool.arrivals += 1
+        pool.arrivals += not request.moved
         reservation = await self._ledger.reserve(
             session_id, request.client_id, request.project_id, name
         )

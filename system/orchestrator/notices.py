@@ -10,8 +10,8 @@ from typing import Final, Literal
 import msgspec
 
 from system.protocol.codec import encode
-from system.protocol.messages import Drain, Message, SessionEnded
-from system.protocol.states import Session, Worker
+from system.protocol.messages import Drain, Message, SessionEnded, SessionMoved
+from system.protocol.states import Session, SessionState, Worker
 from system.store.base import Store, StoreUnavailable
 from system.store.ledger import Expired, Ledger
 from system.store.schema import node_channel
@@ -41,12 +41,14 @@ class Notices:
         self._wake = asyncio.Event()
 
     def worker_ended(self, sessions: Iterable[Session]) -> None:
-        """Sessions that ended with their worker."""
+        """Sessions that lost their worker: some have ended with it."""
         for session in sessions:
             self._to_client(session)
 
     def expired(self, expired: Expired) -> None:
         """What a sweep has ended."""
+        for session in expired.moved:
+            self._to_client(session)
         for session in expired.sessions:
             self._to_client(session)
             if session.worker_id is not None and session.fence is not None:
@@ -83,7 +85,9 @@ class Notices:
 
     def _to_client(self, session: Session) -> None:
         if session.node:
-            message = SessionEnded(session_id=session.session_id, reason=session.reason)
+            message: Message = SessionMoved(session_id=session.session_id)
+            if session.state is SessionState.ENDED:
+                message = SessionEnded(session_id=session.session_id, reason=session.reason)
             self._add(session.node, "client", session.session_id, message)
 
     def _add(self, node: str, to: Literal["worker", "client"], peer: str, message: Message) -> None:

@@ -111,6 +111,8 @@ class Orchestrator:
                     _log.info(
                         "session.expired", session_id=session.session_id, reason=session.reason
                     )
+                for session in expired.moved:
+                    _log.info("session.moves", session_id=session.session_id)
                 for worker in expired.workers:
                     _log.warning("worker.lost", worker_id=worker.worker_id, reason="no heartbeat")
             await asyncio.sleep(SWEEP_S)

@@ -1,73 +1,32 @@
-"""One attached client: its way to a worker, what passes between the two, and how it ends.
+"""One attached client, from its first message to its clean-up.
 
-The connection is the identity: what a client says about session ids is never
-read. Everything that must survive this object is in the store.
+Everything that must survive this object is in the store.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
-
-import msgspec
+from collections.abc import Awaitable, Callable
 
 from system.protocol import messages as m
-from system.protocol.errors import CloseCode, ErrorCode, ProtocolError
-from system.protocol.fields import ProjectState
+from system.protocol.errors import CloseCode, ErrorCode
 from system.protocol.states import Session, SessionState
-from system.protocol.tokens import digest, new_resume_token
-from system.signaling import departure, replies
-from system.signaling.connection import Connection
-from system.signaling.negotiation import Direction, Part, check_description
-from system.signaling.node import Node
-from system.signaling.orchestrator_client import AllocationRefused, OrchestratorUnavailable
-from system.signaling.placement import Placement, Placing
+from system.protocol.tokens import digest
+from system.signaling import departure
+from system.signaling.client_placement import ClientPlacement
+from system.signaling.negotiation import Direction
+from system.signaling.placement import NOWHERE, Placement
 from system.signaling.sessions import ForClient
 from system.store.base import StoreUnavailable
 from system.telemetry import logs
 
 log = logs.get(__name__)
 
-_ATTEMPTS: Final = 2
-"""A worker that refuses, or never confirms, is replaced once without the client's doing."""
 
-
-class ClientSession:
+class ClientSession(ClientPlacement):
     """A client on this node, from its first message to its clean-up."""
 
-    def __init__(
-        self,
-        node: Node,
-        connection: Connection[m.FromClient],
-        *,
-        user_id: str,
-        project_id: str,
-        gpu: str,
-    ) -> None:
-        self._node = node
-        self._connection = connection
-        self._user_id = user_id
-        self._project_id = project_id
-        self._gpu = gpu
-        self._up = Direction(closed=True)
-        self._down = Direction()
-        self._sending = asyncio.Lock()
-        self._placing: Placing | None = None
-        self._placement: Placement | None = None
-        self._resume_digest = ""
-        self._verdict: asyncio.Future[bool] | None = None
-        self._active = asyncio.Event()
-        self._establishing: asyncio.Task[None] | None = None
-        self._over = False
-        """Somebody else has ended the session: there is nothing to release."""
-        self._leaving = ""
-        """Why it is to be released although it may be active; empty: it may come back."""
-        self._missing_since: float | None = None
-
-    @property
-    def session_id(self) -> str | None:
-        return None if self._placement is None else self._placement.session_id
+    _missing_since: float | None = None
 
     async def run(self, *, resume_token: str, resumes: bool) -> None:
         """Serve the client until it is gone, then tidy up.
@@ -84,7 +43,7 @@ class ClientSession:
                 async with asyncio.timeout(self._node.config.bounds.first_message_s):
                     await self._take(await connection.receive())
             if self._placement is None and not connection.ended:
-                self._establishing = asyncio.create_task(self._establish(), name="establish")
+                self._establishing = asyncio.create_task(self._establish(self._get_worker))
             while (message := await connection.receive()) is not None:
                 await self._take(message)
         except TimeoutError:
@@ -94,11 +53,11 @@ class ClientSession:
             await connection.finish()
             self._tidy()
 
-    # --- from the client -------------------------------------------------------
-
     async def _take(self, message: m.FromClient | None) -> None:
         match message:
             case m.ClientOffer():
+                if message.moves and not self._moves:
+                    await self._can_move()
                 await self._up_to_worker(message.offer())
             case m.Answer() | m.IceCandidate():
                 await self._up_to_worker(message)
@@ -112,130 +71,6 @@ class ClientSession:
                 self._connection.close(CloseCode.NORMAL, "bye")
             case _:
                 pass
-
-    async def _up_to_worker(self, message: Part) -> None:
-        try:
-            if not isinstance(message, m.IceCandidate):
-                check_description(message, str(message.__struct_config__.tag))
-            ready = self._up.accept(message)
-        except ProtocolError as error:
-            self._connection.refuse(error)
-            return
-        self._down.advance(self._up.current)
-        if ready:
-            async with self._sending:
-                await self._forward(ready)
-
-    async def _forward(self, parts: Sequence[Part]) -> None:
-        """Send to the worker, in order; the caller holds the lock."""
-        placement = self._placement
-        assert placement is not None
-        for part in parts:
-            addressed = msgspec.structs.replace(part, session_id=placement.session_id)
-            if not await self._node.relay.to_worker(placement.worker_id, addressed):
-                self._error(ErrorCode.UNAVAILABLE)
-                return
-
-    # --- getting a worker ------------------------------------------------------
-
-    async def _establish(self) -> None:
-        try:
-            await self._get_worker()
-            async with self._sending:
-                await self._forward(self._up.open())
-            async with asyncio.timeout(self._node.config.connect_deadline_s):
-                await self._active.wait()
-        except AllocationRefused as error:
-            self._fail(error.code)
-        except (OrchestratorUnavailable, StoreUnavailable):
-            self._fail(ErrorCode.UNAVAILABLE)
-        except TimeoutError:
-            self._fail(ErrorCode.CONNECT_TIMEOUT)
-        except Exception as error:
-            log.exception("session.broken", error, session_id=self.session_id)
-            self._fail(ErrorCode.INTERNAL)
-
-    async def _get_worker(self) -> None:
-        """Return with a confirmed session; raises what ``_establish`` handles."""
-        loop = asyncio.get_running_loop()
-        for attempt in range(_ATTEMPTS):
-            started = loop.time()
-            self._placing = Placing(self._node, self._user_id, self._project_id, self._gpu)
-            placement = await self._placing.place(self._connection.send)
-            self._node.metrics.allocation.observe(loop.time() - started)
-            started = loop.time()
-            if await self._assign(placement):
-                self._node.metrics.confirmation.observe(loop.time() - started)
-                self._node.metrics.sessions.labels("confirmed").inc()
-                return
-            log.info("session.unconfirmed", session_id=placement.session_id, attempt=attempt)
-            self._node.metrics.sessions.labels("unconfirmed").inc()
-            self._detach()
-            await departure.release(self._node, placement, "unconfirmed")
-        raise AllocationRefused(ErrorCode.NO_CAPACITY)
-
-    async def _assign(self, placement: Placement) -> bool:
-        """Attach the client, tell both sides, and wait for the worker's word."""
-        node = self._node
-        token = new_resume_token()
-        attached = await node.ledger.attach_client(placement.session_id, node.name, digest(token))
-        if attached is None:
-            return False
-        self._adopt(placement, digest(token))
-        self._placing = None
-        self._verdict = asyncio.get_running_loop().create_future()
-        ice_servers = node.ice_servers(self._user_id)
-        self._connection.send(
-            m.SessionCreated(
-                session_id=placement.session_id,
-                worker_id=placement.worker_id,
-                endpoint=placement.endpoint,
-                ice_servers=ice_servers,
-                resume_token=token,
-            )
-        )
-        log.info("session.created", session_id=placement.session_id, worker_id=placement.worker_id)
-        assigned = m.SessionAssigned(
-            session_id=placement.session_id,
-            fence=placement.fence,
-            project=ProjectState(project_id=self._project_id),
-            negotiation=self._up.current,
-            user_id=self._user_id,
-            lease_ms=placement.lease_ms,
-            ice_servers=ice_servers,
-        )
-        if not await node.relay.to_worker(placement.worker_id, assigned):
-            return False
-        try:
-            async with asyncio.timeout(placement.lease_ms / 1000 + node.config.confirm_margin_s):
-                return await self._verdict
-        except TimeoutError:
-            return False
-
-    def _adopt(self, placement: Placement, resume_digest: str) -> None:
-        """Be the client of this session on this node, instead of whoever was."""
-        clients = self._node.attached.clients
-        older = clients.get(placement.session_id)
-        if isinstance(older, ClientSession) and older is not self:
-            older.supersede()
-        clients[placement.session_id] = self
-        self._placement = placement
-        self._resume_digest = resume_digest
-
-    def _detach(self) -> Placement | None:
-        """No longer be the client of the session; None where another one is."""
-        placement, self._placement = self._placement, None
-        clients = self._node.attached.clients
-        if placement is None or clients.get(placement.session_id) is not self:
-            return None
-        del clients[placement.session_id]
-        return placement
-
-    async def _stop_establishing(self) -> None:
-        task, self._establishing = self._establishing, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     # --- resuming --------------------------------------------------------------
 
@@ -251,15 +86,16 @@ class ClientSession:
             node.metrics.sessions.labels("resume_refused").inc()
             self._error(ErrorCode.RESUME_REFUSED)
             return
-        session, next_token = found.session, found.token
-        assert session.worker_id is not None
-        assert session.fence is not None
+        session = found.session
         await self._stop_establishing()
         self._tidy()
-        self._adopt(
-            Placement(session.session_id, session.worker_id, session.fence), digest(next_token)
-        )
+        placement = Placement.of(session)
+        self._resume_digest = digest(found.token)
+        self._moves = session.moves
+        self._moving = False
+        self._begun = True
         self._active.set()
+        self._adopt(placement)
         self._up = Direction(current=session.negotiation, described=True)
         self._down = Direction(current=session.negotiation, described=True)
         node.metrics.sessions.labels("resumed").inc()
@@ -267,13 +103,18 @@ class ClientSession:
         self._connection.send(
             m.SessionResumed(
                 session_id=session.session_id,
-                worker_id=session.worker_id,
-                resume_token=next_token,
+                worker_id=placement.worker_id,
+                resume_token=found.token,
                 ice_servers=node.ice_servers(self._user_id),
             )
         )
-        connected = m.ClientConnected(session_id=session.session_id, fence=session.fence)
-        await node.relay.to_worker(session.worker_id, connected)
+        if placement.fence != NOWHERE:
+            connected = m.ClientConnected(session_id=session.session_id, fence=placement.fence)
+            await node.relay.to_worker(placement.worker_id, connected)
+            return
+        if (had := Placement.of(found.before)).fence != NOWHERE:
+            await departure.drop(node, had, "moved")
+        self._move()
 
     # --- from the worker, or about it ------------------------------------------
 
@@ -286,100 +127,73 @@ class ClientSession:
             case m.SessionConfirmed() | m.SessionRefused() if message.fence == placement.fence:
                 self._judge(isinstance(message, m.SessionConfirmed))
             case m.SessionActive() if message.fence == placement.fence:
-                if not self._active.is_set():
+                if not self._begun:
                     self._node.metrics.sessions.labels("active").inc()
+                self._begun = True
                 self._active.set()
             case m.Offer() | m.Answer() | m.IceCandidate():
                 self._down_to_client(message)
             case m.Error():
                 if not self._undecided:
                     self._error(message.code)
+            case m.SessionMoved():
+                self._errand("look", self._look)
             case m.SessionEnded() if message.fence in (None, placement.fence):
                 if self._undecided:
                     self._judge(False)
                 else:
                     self.end(message.reason)
 
-    def end(self, reason: str) -> None:
-        """The session is over and its slot is free: tell the client, and close."""
-        if self._over:
-            return
-        self._over = True
-        shown = replies.reason(reason)
-        log.info("session.ended", session_id=self.session_id, reason=shown)
-        self._node.metrics.sessions.labels("ended").inc()
-        if shown == ErrorCode.WORKER_LOST.value:
-            self._error(ErrorCode.WORKER_LOST)
-        self._connection.send(m.SessionEnded(session_id=self.session_id, reason=shown))
-        self._connection.close(CloseCode.SESSION_ENDED, shown)
-
-    def supersede(self) -> None:
-        """The same client has resumed the session on another socket."""
-        self._over = True
-        self._connection.close(CloseCode.REPLACED, "resumed_elsewhere")
-
-    def close(self) -> None:
-        """The node goes away; the session does not."""
-        self._connection.close(CloseCode.GOING_AWAY, "restarting")
-
-    def _down_to_client(self, message: Part) -> None:
-        try:
-            for part in self._down.accept(message):
-                self._connection.send(msgspec.structs.replace(part, session_id=self.session_id))
-        except ProtocolError as error:
-            log.warning("worker.excess", session_id=self.session_id, code=error.code.value)
-
-    @property
-    def _undecided(self) -> bool:
-        """The worker has not answered the assignment yet."""
-        return self._verdict is not None and not self._verdict.done()
-
-    def _judge(self, confirmed: bool) -> None:
-        if self._verdict is not None and not self._verdict.done():
-            self._verdict.set_result(confirmed)
-
     # --- what the store says ---------------------------------------------------
 
+    async def _look(self) -> None:
+        if (session_id := self.session_id) is not None:
+            session = await self._node.ledger.get_session(session_id)
+            if session is not None:
+                await self.review(session, 0.0, 0.0)
+
     async def review(self, session: Session | None, now: float, patience_s: float) -> None:
-        """Compare with the session's record, read just now: it may have ended elsewhere.
+        """Compare with the session's record, read just now: it may have ended or moved.
 
         A record that is missing may come back (a store that lost its data is
         rebuilt from what workers report), so it is given ``patience_s``.
         """
         placement = self._placement
-        if placement is None or self._over or self._undecided or self._placing is not None:
+        if placement is None or self._over or self._placing is not None:
             return
         if session is None:
+            if self._undecided:
+                return
             self._missing_since = self._missing_since or now
             if now - self._missing_since > patience_s:
                 self.end("lost")
             return
         self._missing_since = None
-        if session.state is SessionState.ENDED or session.fence != placement.fence:
-            self.end(session.reason)
-        elif session.node and session.node != self._node.name:
+        elsewhere = session.node not in ("", self._node.name)
+        if session.state is SessionState.ENDED:
+            self._lost(session.reason)
+        elif elsewhere:
             self.supersede()
-        elif session.state is SessionState.ACTIVE and not session.node:
+        elif session.fence != placement.fence:
+            if session.movable and not self._undecided:
+                self._move()
+            else:
+                self._lost(session.reason)
+        elif (session.state is SessionState.ACTIVE and not session.node) or (
+            self._moves and not session.moves
+        ):
             await self._node.ledger.attach_client(
-                placement.session_id, self._node.name, self._resume_digest
+                placement.session_id, self._node.name, self._resume_digest, moves=self._moves
             )
 
+    def _lost(self, reason: str) -> None:
+        """It is not the worker's any more, who may not even have confirmed it."""
+        if self._undecided:
+            self._judge(False)
+        else:
+            self.end(reason)
+
     # --- the end ---------------------------------------------------------------
-
-    def _error(self, code: ErrorCode) -> None:
-        self._connection.send_error(code, replies.text(code))
-
-    def _fail(self, code: ErrorCode) -> None:
-        """The session cannot be: say why, close, and release what it holds."""
-        if self._over or self._connection.ended:
-            return
-        log.info("session.failed", session_id=self.session_id, code=code.value)
-        self._node.metrics.sessions.labels("failed").inc()
-        self._leaving = code.value
-        self._error(code)
-        if self._placement is not None:
-            self._connection.send(m.SessionEnded(session_id=self.session_id, reason=code.value))
-        self._connection.close(replies.CLOSE.get(code, CloseCode.UNAVAILABLE), code.value)
 
     def _tidy(self) -> None:
         """Give up what the client held: at once, or, if it may come back, for later."""
@@ -387,11 +201,11 @@ class ClientSession:
         reason = self._leaving or "client_left"
         placing, self._placing = self._placing, None
         placement = self._detach()
-        if placing is not None:
+        if placing is not None and not self._moving:
             self._errand("give-back", lambda: placing.give_back(reason))
         if placement is None or self._over:
             return
-        if self._active.is_set() and not self._leaving:
+        if self._begun and not self._leaving:
             node.metrics.sessions.labels("suspended").inc()
             self._errand("suspend", lambda: departure.suspend(node, placement))
         else:

@@ -68,6 +68,8 @@ class SignalingConfig:
     """How long a join tries before the client hears ``unavailable``."""
     queue_patience_s: float = 10.0
     """How long a waiting client outlasts an orchestrator that does not answer."""
+    move_patience_s: float = 120.0
+    """How long a session that lost its worker waits for another one."""
     orphan_s: float = 30.0
     """How long clean-up of a vanished client is retried while the store is away."""
 

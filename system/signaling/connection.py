@@ -49,7 +49,7 @@ class Liveness:
 
     @classmethod
     def of_worker(cls, heartbeat_s: float) -> Liveness:
-        return cls(silence_s=1.5 * heartbeat_s + 0.5, frames=False)
+        return cls(silence_s=1.5 * heartbeat_s + 0.5 - _SECOND_LOOK_S, frames=False)
 
 
 class Connection(Generic[T]):

@@ -64,6 +64,13 @@ class Metrics:
             registry=registry,
         )
 
+        self.replacement = Histogram(
+            "signaling_replacement_seconds",
+            "From learning that a worker was lost to another one's confirmation",
+            buckets=LATENCY_BUCKETS,
+            registry=registry,
+        )
+
     @property
     def uptime_s(self) -> float:
         return time.monotonic() - self._started

@@ -96,6 +96,11 @@ class Direction:
         self._early = {n: held for n, held in self._early.items() if n >= negotiation}
         self._candidates = len(self._early.get(negotiation, ()))
 
+    def close(self, negotiation: int) -> None:
+        """There is no receiver any more; the next one is offered ``negotiation``, a later one."""
+        self.advance(negotiation)
+        self.closed = True
+
     def open(self) -> list[Part]:
         """The receiver is there: what has waited for it, in order."""
         self.closed = False

@@ -10,15 +10,19 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from system.protocol.fields import Fence
 from system.protocol.messages import Allocated, AllocateRequest, Queued, Ticket
+from system.protocol.states import Session
 from system.signaling.node import Node
 from system.signaling.orchestrator_client import OrchestratorUnavailable
 
 _POLL_MS: Final = 1000
 _PAUSE_S: Final = 0.25
+
+NOWHERE: Final = Fence(epoch=0, n=0)
+"""Fence of a session that no worker has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +35,42 @@ class Placement:
     endpoint: str = ""
     lease_ms: int = 0
 
+    @classmethod
+    def of(cls, session: Session) -> Placement:
+        """Where the session's record says that it is."""
+        return cls(session.session_id, session.worker_id or "", session.fence or NOWHERE)
+
 
 class Placing:
-    """One attempt to place one client; the session's id is made here, so it can be given back."""
+    """One attempt to place one client."""
 
-    def __init__(self, node: Node, user_id: str, project_id: str, gpu: str) -> None:
+    def __init__(self, node: Node, request: AllocateRequest) -> None:
         self._node = node
-        self._request = AllocateRequest(
+        self._request = request
+        self._ticket: str | None = None
+
+    @classmethod
+    def first(cls, node: Node, user_id: str, project_id: str, gpu: str) -> Self:
+        """For a new session; its id is made here, so that it can be given back."""
+        request = AllocateRequest(
             client_id=user_id,
             project_id=project_id,
             required_gpu=gpu,
             session_id=secrets.token_hex(16),
         )
-        self._ticket: str | None = None
+        return cls(node, request)
+
+    @classmethod
+    def again(cls, node: Node, user_id: str, project_id: str, pool: str, session_id: str) -> Self:
+        """For a session that has lost its worker and is in its pool's queue."""
+        request = AllocateRequest(
+            client_id=user_id,
+            project_id=project_id,
+            required_gpu=pool,
+            session_id=session_id,
+            moved=True,
+        )
+        return cls(node, request)
 
     async def place(self, tell: Callable[[Queued], None]) -> Placement:
         """Wait for a worker; ``tell`` hears every change of the place in the queue.

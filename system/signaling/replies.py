@@ -26,6 +26,7 @@ CLOSE: Final[dict[ErrorCode, CloseCode]] = {
     ErrorCode.NO_CAPACITY: CloseCode.NO_CAPACITY,
     ErrorCode.QUEUE_FULL: CloseCode.NO_CAPACITY,
     ErrorCode.CONNECT_TIMEOUT: CloseCode.SESSION_ENDED,
+    ErrorCode.WORKER_LOST: CloseCode.SESSION_ENDED,
     ErrorCode.FORBIDDEN: CloseCode.FORBIDDEN,
 }
 

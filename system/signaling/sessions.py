@@ -19,6 +19,7 @@ from system.protocol.messages import (
     SessionAssigned,
     SessionConfirmed,
     SessionEnded,
+    SessionMoved,
     SessionRefused,
 )
 
@@ -46,6 +47,7 @@ ForClient = (
     | SessionRefused
     | SessionActive
     | SessionEnded
+    | SessionMoved
     | Offer
     | Answer
     | IceCandidate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 
 from aiohttp import web
 
@@ -10,6 +11,7 @@ from system.protocol import codec
 from system.protocol import messages as m
 from system.protocol.errors import CloseCode, ErrorCode, Unauthorized
 from system.protocol.states import Refusal, Worker
+from system.signaling import departure
 from system.signaling.auth import credentials
 from system.signaling.client_endpoint import upgrade
 from system.signaling.connection import Connection, Liveness
@@ -107,6 +109,10 @@ class WorkerEndpoint:
             await node.relay.to_node(
                 before.node, "worker", register.worker_id, Superseded(generation=link.generation)
             )
+        if before is not None and (lost := set(before.sessions) - set(worker.sessions)):
+            node.tasks.errand(
+                lambda: self._tell_lost(lost), name="lost", patience_s=node.config.orphan_s
+            )
         log.info(
             "worker.registered",
             worker_id=register.worker_id,
@@ -116,6 +122,13 @@ class WorkerEndpoint:
             sessions=len(worker.sessions),
         )
         return worker
+
+    async def _tell_lost(self, session_ids: Iterable[str]) -> None:
+        """Sessions that the worker had before it came back, and has no more."""
+        for session_id in session_ids:
+            session = await self._node.ledger.get_session(session_id)
+            if session is not None:
+                await departure.tell_client(self._node, session)
 
     def _depart(self, link: WorkerLink, connection: Connection[m.FromWorker]) -> None:
         node = self._node

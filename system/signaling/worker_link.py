@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -12,7 +12,7 @@ from system.protocol import messages as m
 from system.protocol.errors import CloseCode, ErrorCode
 from system.protocol.fields import Fence, HeldSession
 from system.protocol.states import Refusal, Session, SessionState, Worker
-from system.signaling import edits
+from system.signaling import departure, edits
 from system.signaling.connection import Connection
 from system.signaling.node import Node
 from system.signaling.sessions import ForWorker, Superseded
@@ -30,8 +30,8 @@ _INBOX = 256
 _LAST_WORDS_S = 0.25
 """What a worker said before its socket was lost is handled first, but not for longer."""
 
-_CATCH_UP = 256
-"""Latest edits that a worker is told again when it is back."""
+WORKER_STOPPED = "worker_stopped"
+"""Why a worker that was told to go ends the sessions that outlast its deadline."""
 
 
 @dataclass
@@ -136,7 +136,7 @@ class WorkerLink:
             self._forget(session_id)
 
     async def lost(self) -> None:
-        """The socket is gone, so the worker is: end its sessions and tell their clients.
+        """The socket is gone, so the worker is: move or end its sessions and tell their clients.
 
         Not if it has registered again meanwhile, here or elsewhere.
         """
@@ -144,13 +144,12 @@ class WorkerLink:
         if self.worker_id in node.attached.workers:
             return
         reason = "drained" if self._drained else "connection lost"
-        ended = await node.ledger.worker_lost(
+        left = await node.ledger.worker_lost(
             self.worker_id, self.generation, reason, node=node.name
         )
-        log.info("worker.lost", worker_id=self.worker_id, sessions=len(ended))
-        for session in ended:
-            over = m.SessionEnded(session_id=session.session_id, reason=session.reason)
-            await node.relay.to_client(session.session_id, over)
+        log.info("worker.lost", worker_id=self.worker_id, sessions=len(left))
+        for session in left:
+            await departure.tell_client(node, session)
 
     # --- sessions --------------------------------------------------------------
 
@@ -181,9 +180,9 @@ class WorkerLink:
             else:
                 self._void(held.session_id, held.fence, "not_held")
         for project_id in {held.project_id for held in self._held.values() if held.project_id}:
-            state = await self._node.ledger.project(project_id)
-            for logged in state.log[-_CATCH_UP:]:
-                self._connection.send(m.EditApplied(project_id=project_id, edit=logged))
+            known = self._register.projects.get(project_id, 0)
+            state = await self._node.ledger.project(project_id, after=known)
+            self._connection.send(m.ProjectCaughtUp(project=state))
 
     async def _find(self, session_id: str) -> Held | None:
         """The worker's own session of that id, from the store if need be; None: not its own."""
@@ -270,17 +269,30 @@ class WorkerLink:
         if message.fence is not None and message.fence != held.fence:
             return
         self._forget(session_id)
+        if message.reason == WORKER_STOPPED:
+            self._errand("move", lambda: self._hand_on(session_id, held.fence))
+            return
         self._free(session_id, held.fence, message.reason)
         over = msgspec.structs.replace(message, fence=held.fence)
         await self._node.relay.to_client(session_id, over)
 
+    async def _hand_on(self, session_id: str, fence: Fence) -> None:
+        """The worker goes away, not the viewer."""
+        ledger = self._node.ledger
+        session = await ledger.requeue(session_id, lost=fence)
+        if session is None:
+            await ledger.release(session_id, fence=fence, reason=WORKER_STOPPED)
+            session = await ledger.get_session(session_id)
+        if session is not None:
+            await departure.tell_client(self._node, session)
+
     def _free(self, session_id: str, fence: Fence, reason: str) -> None:
+        release = self._node.ledger.release
+        self._errand("release", lambda: release(session_id, fence=fence, reason=reason or "ended"))
+
+    def _errand(self, name: str, work: Callable[[], Awaitable[object]]) -> None:
         node = self._node
-        node.tasks.errand(
-            lambda: node.ledger.release(session_id, fence=fence, reason=reason or "ended"),
-            name="release",
-            patience_s=node.config.orphan_s,
-        )
+        node.tasks.errand(work, name=name, patience_s=node.config.orphan_s)
 
     async def _edit(self, message: m.EditRequest) -> None:
         held = await self._find(message.session_id)

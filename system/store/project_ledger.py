@@ -17,11 +17,17 @@ PAGE: Final = 1000
 class ProjectLedger(LedgerBase):
     """See system.store.ledger.Ledger."""
 
-    async def project(self, project_id: str) -> ProjectState:
-        """The project's snapshot, if it has one, and all edits after it."""
+    async def project(self, project_id: str, *, after: int = 0) -> ProjectState:
+        """The project's snapshot, if it has one, and all edits after it.
+
+        For somebody who knows everything up to the edit ``after``, the edits
+        that follow are enough.
+        """
         record = await self.store.get(schema.snapshot_key(project_id))
-        snapshot = None if record is None else record.value["snapshot"]
-        after = start = 0 if record is None else int(record.value["index"])
+        snapshot, start = None, after
+        if record is not None and int(record.value["index"]) > after:
+            snapshot, start = record.value["snapshot"], int(record.value["index"])
+        after = start
         edits: list[LoggedEdit] = []
         while True:
             page = await self.store.read_log(schema.edits_log(project_id), after, PAGE)

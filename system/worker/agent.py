@@ -24,6 +24,7 @@ from system.protocol.messages import (
     Offer,
     Ping,
     Pong,
+    ProjectCaughtUp,
     Register,
     Registered,
     SessionAssigned,
@@ -189,6 +190,7 @@ class Agent:
             version=self._version,
             boot_s=self._booted_s(),
             sessions=tuple(session.held() for session in self.slots.sessions),
+            projects=self.rooms.indices(),
         )
 
     # --- from signaling --------------------------------------------------------
@@ -219,6 +221,9 @@ class Agent:
             case EditApplied():
                 if (room := self.rooms.get(message.project_id)) is not None:
                     room.apply(message.edit)
+            case ProjectCaughtUp():
+                if (room := self.rooms.get(message.project.project_id)) is not None:
+                    room.merge(message.project)
             case Drain():
                 self.drain(message.deadline_ms / 1000)
             case Ping():

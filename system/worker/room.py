@@ -137,6 +137,10 @@ class Rooms:
         if room.empty:
             self._rooms.pop(room.project_id, None)
 
+    def indices(self) -> dict[str, int]:
+        """How far each project shown here is known, by project id."""
+        return {project_id: room.index for project_id, room in self._rooms.items()}
+
     def get(self, project_id: str) -> Room | None:
         return self._rooms.get(project_id)
 

@@ -119,7 +119,13 @@ class WorkerSession:
         """As heartbeats report it."""
         heard = self._heard_s
         age_ms = None if heard is None else max(0, int((time.monotonic() - heard) * 1000))
-        return HeldSession(session_id=self.session_id, fence=self.fence, media_age_ms=age_ms)
+        return HeldSession(
+            session_id=self.session_id,
+            fence=self.fence,
+            media_age_ms=age_ms,
+            project_id=self._assigned.project.project_id,
+            user_id=self._assigned.user_id,
+        )
 
     def ask_again(self) -> None:
         """Signaling was away: repeat what it has not answered. A repeated edit is harmless."""
