@@ -1,0 +1,437 @@
+"""One pool of the reference model: its workers, its queue, its limits, its policy.
+
+Written to be read. ``sim.fast`` does the same with numbers only; the order in
+which moments are scheduled here is part of the model.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+from sim.meter import Meter
+from sim.model import (
+    NEVER_US,
+    RANK_FAILURE,
+    RANK_REFILL,
+    RANK_SERVICE,
+    RANK_TICK,
+    SECOND_US,
+    Day,
+    Kill,
+    NeedsMoreDraws,
+    PoolModel,
+)
+from sim.worker import Worker
+from sim.world import Clock
+from system.orchestrator.policy import (
+    ALL,
+    LAUNCH,
+    MEMORIES,
+    START,
+    STOP,
+    TERMINATE,
+    Numbers,
+)
+from system.orchestrator.policy.combined import highest
+from system.protocol.states import WorkerState
+
+
+class Pool:
+    """Calls ``serves(session)`` when a session has a slot, ``over(session, whole)`` at its end."""
+
+    def __init__(
+        self,
+        model: PoolModel,
+        day: Day,
+        clock: Clock,
+        serves: Callable[[int], None],
+        over: Callable[[int, bool], None],
+    ) -> None:
+        self.model = model
+        self.queue: deque[int] = deque()
+        self.arrivals = 0
+        """Sessions that have asked since the last decision."""
+        self.launches = 0
+        self.decisions = 0
+        self.log: list[tuple[Numbers, Numbers]] | None = None
+        """Where it is a list: every observation with the actions that followed."""
+        self.meter = Meter(day.begin_us, day.edges_us)
+        self._day = day
+        self._clock = clock
+        self._serves = serves
+        self._over = over
+        self._workers: list[Worker] = []
+        self._open: list[dict[int, Worker]] = [{} for _ in range(model.slots)]
+        """Workers with room by the number of their sessions; who came last stands last."""
+        self._stopped: list[Worker] = []
+        self._place: dict[int, Worker] = {}
+        self._starts = 0
+        self._booting = self._idle = self._busy = self._leaving = 0
+        self._tokens_us = model.burst * model.refill_us
+        self._tokens_at_us = day.begin_us
+        self._refill_awaited = False
+        self._memories = [MEMORIES[part.kind] for part in model.policy.parts]
+
+    # --- beginning and policy ----------------------------------------------------
+
+    def begin(self) -> None:
+        """Set up the workers of the start, what is known to go wrong, and the policy."""
+        self.meter.begin((self.model.initial, 0, 0, self.model.stopped))
+        for _ in range(self.model.initial):
+            self._booting += 1
+            self._ready(self._new_worker())
+        for _ in range(self.model.stopped):
+            worker = self._new_worker()
+            worker.state = WorkerState.STOPPED
+            self._stopped.append(worker)
+        for kill in self.model.kills:
+            self._at(kill.at_us, RANK_FAILURE, partial(self._kill, kill))
+        for _, to_us in self.model.outages_us:
+            self._at(to_us, RANK_REFILL, self.changed)
+        self._at(self._clock.now_us, RANK_TICK, self._tick)
+
+    def _tick(self) -> None:
+        self._decide()
+        if self.model.policy.interval_us > 0:
+            self._at(self._clock.now_us + self.model.policy.interval_us, RANK_TICK, self._tick)
+
+    def changed(self) -> None:
+        """Something has happened: a policy without an interval decides."""
+        if self.model.policy.interval_us == 0:
+            self._decide()
+
+    def observe(self) -> Numbers:
+        """The pool as its policy sees it."""
+        return (
+            self._clock.now_us / SECOND_US,
+            float(self._idle),
+            float(self._busy),
+            float(self._booting),
+            float(len(self._stopped)),
+            float(len(self.queue)),
+            float(self.running),
+            float(self.arrivals),
+            float(self.free_slots),
+            float(self.model.slots),
+        )
+
+    def _decide(self) -> None:
+        observation = self.observe()
+        parts = self.model.policy.parts
+        decisions = [
+            ALL[part.kind](observation, part.parameters, memory)
+            for part, memory in zip(parts, self._memories, strict=True)
+        ]
+        self._memories = [memory for _, memory in decisions]
+        actions = highest(decisions)
+        self.arrivals = 0
+        self.decisions += 1
+        if self.log is not None:
+            self.log.append((observation, actions))
+        self._start(int(actions[START]))
+        self._launch(int(actions[LAUNCH]))
+        self._stop(int(actions[STOP]))
+        self._terminate(int(actions[TERMINATE]))
+
+    # --- sessions ------------------------------------------------------------------
+
+    @property
+    def running(self) -> int:
+        """Workers that count against the quota."""
+        return self._idle + self._busy + self._booting + self._leaving
+
+    @property
+    def free_slots(self) -> int:
+        return sum(
+            (self.model.slots - used) * len(workers) for used, workers in enumerate(self._open)
+        )
+
+    @property
+    def has_room(self) -> bool:
+        return any(self._open)
+
+    def serve(self, session: int) -> None:
+        """Give it a slot of the fullest worker with room, the one that got there last."""
+        fullest = max(used for used, workers in enumerate(self._open) if workers)
+        worker = next(reversed(self._open[fullest].values()))
+        self._occupy(worker, session)
+
+    def _occupy(self, worker: Worker, session: int) -> None:
+        self._mark()
+        self._close(worker)
+        if not worker.sessions:
+            self._idle -= 1
+            self._busy += 1
+        worker.sessions.append(session)
+        worker.state = WorkerState.ACTIVE
+        self._open_up(worker)
+        self._place[session] = worker
+        self._serves(session)
+        hold_us = int(self._day.hold_us[session])
+        if hold_us < NEVER_US:
+            self._at(self._clock.now_us + hold_us, RANK_SERVICE, lambda: self._end(session))
+
+    def _end(self, session: int) -> None:
+        worker = self._place.pop(session, None)
+        if worker is None:
+            return
+        self._mark()
+        self._close(worker)
+        worker.sessions.remove(session)
+        self._over(session, True)
+        if worker.sessions:
+            self._open_up(worker)
+        elif worker.noticed:
+            self._leaving -= 1
+            worker.state = WorkerState.GONE
+        else:
+            self._busy -= 1
+            self._freed(worker, int(self._day.scrub_us[session]))
+        self._serve_queue()
+        self.changed()
+
+    def _freed(self, worker: Worker, scrub_us: int) -> None:
+        """Its last session has ended."""
+        if not self.model.reuse:
+            worker.state = WorkerState.GONE
+        elif scrub_us > 0:
+            worker.state = WorkerState.DRAINING
+            self._booting += 1
+            at_us = self._clock.now_us + scrub_us
+            self._at(at_us, RANK_SERVICE, lambda: self._scrubbed(worker))
+        else:
+            self._rest(worker)
+
+    def _scrubbed(self, worker: Worker) -> None:
+        if worker.state is not WorkerState.DRAINING or worker.noticed:
+            return
+        self._mark()
+        self._booting -= 1
+        self._rest(worker)
+        self._serve_queue()
+        self.changed()
+
+    def _rest(self, worker: Worker) -> None:
+        """It is idle from now on."""
+        worker.state = WorkerState.READY
+        worker.idle_since_us = self._clock.now_us
+        self._idle += 1
+        self._open_up(worker)
+        if self.model.expiry_us < NEVER_US:
+            since_us = worker.idle_since_us
+            at_us = since_us + self.model.expiry_us
+            self._at(at_us, RANK_FAILURE, lambda: self._expire(worker, since_us))
+
+    def _serve_queue(self) -> None:
+        while self.queue and self.has_room:
+            self.serve(self.queue.popleft())
+
+    def _open_up(self, worker: Worker) -> None:
+        used = len(worker.sessions)
+        if worker.serves and used < self.model.slots:
+            self._open[used][worker.index] = worker
+
+    def _close(self, worker: Worker) -> None:
+        used = len(worker.sessions)
+        if used < self.model.slots:
+            self._open[used].pop(worker.index, None)
+
+    # --- workers come ----------------------------------------------------------------
+
+    def launch_for(self, session: int) -> bool:
+        """Launch a worker for this session alone, which waits for it; False at the quota."""
+        if self.running >= self.model.max_workers:
+            return False
+        self._launch_one(session)
+        return True
+
+    def _launch(self, count: int) -> None:
+        for _ in range(count):
+            if self.running >= self.model.max_workers or self._is_out or not self._token():
+                return
+            self._launch_one()
+
+    def _launch_one(self, bound: int = -1) -> None:
+        index = self.launches
+        if index >= len(self._day.boot_us):
+            raise NeedsMoreDraws("launches")
+        self.launches += 1
+        self._mark()
+        self._booting += 1
+        worker = self._new_worker()
+        worker.state = WorkerState.BOOTING
+        worker.bound = bound
+        at_us = self._clock.now_us + int(self._day.boot_us[index])
+        if self._day.boot_fails[index]:
+            self._at(at_us, RANK_FAILURE, lambda: self._boot_failed(worker))
+        else:
+            self._at(at_us, RANK_SERVICE, lambda: self._booted(worker))
+
+    def _boot_failed(self, worker: Worker) -> None:
+        if worker.state is WorkerState.BOOTING:
+            self._lose(worker, WorkerState.FAILED)
+
+    def _booted(self, worker: Worker) -> None:
+        if worker.state not in (WorkerState.BOOTING, WorkerState.STARTING):
+            return
+        self._ready(worker)
+        if worker.bound >= 0:
+            self._occupy(worker, worker.bound)
+        self._serve_queue()
+        self.changed()
+
+    def _ready(self, worker: Worker) -> None:
+        self._mark()
+        self._booting -= 1
+        self._rest(worker)
+        if worker.was_ready:
+            return
+        worker.was_ready = True
+        now_us = self._clock.now_us
+        for drawn, action in (
+            (self._day.life_us, self._failed),
+            (self._day.spot_us, self._noticed),
+        ):
+            if len(drawn):
+                if worker.index >= len(drawn):
+                    raise NeedsMoreDraws("launches")
+                at_us = now_us + int(drawn[worker.index])
+                if at_us < NEVER_US:
+                    self._at(at_us, RANK_FAILURE, partial(action, worker))
+
+    def _start(self, count: int) -> None:
+        for _ in range(count):
+            if not self._stopped or self.running >= self.model.max_workers or self._is_out:
+                return
+            if self._starts >= len(self._day.start_us):
+                raise NeedsMoreDraws("starts")
+            at_us = self._clock.now_us + int(self._day.start_us[self._starts])
+            self._starts += 1
+            self._mark()
+            worker = self._stopped.pop()
+            worker.state = WorkerState.STARTING
+            self._booting += 1
+            self._at(at_us, RANK_SERVICE, partial(self._booted, worker))
+
+    def _new_worker(self) -> Worker:
+        worker = Worker(len(self._workers), self.model.slots)
+        self._workers.append(worker)
+        return worker
+
+    @property
+    def _is_out(self) -> bool:
+        now_us = self._clock.now_us
+        return any(from_us <= now_us < to_us for from_us, to_us in self.model.outages_us)
+
+    def _token(self) -> bool:
+        """Take a launch token; where there is none, a policy without interval hears of the next."""
+        if self.model.burst == 0:
+            return True
+        now_us, each_us = self._clock.now_us, self.model.refill_us
+        self._tokens_us = min(
+            self.model.burst * each_us, self._tokens_us + now_us - self._tokens_at_us
+        )
+        self._tokens_at_us = now_us
+        if self._tokens_us >= each_us:
+            self._tokens_us -= each_us
+            return True
+        if self.model.policy.interval_us == 0 and not self._refill_awaited:
+            self._refill_awaited = True
+            self._at(now_us + each_us - self._tokens_us, RANK_REFILL, self._refilled)
+        return False
+
+    def _refilled(self) -> None:
+        self._refill_awaited = False
+        self.changed()
+
+    # --- workers go ------------------------------------------------------------------
+
+    def _terminate(self, count: int) -> None:
+        """Of the idle ones those that have been idle longest."""
+        for worker in list(self._open[0].values())[:count]:
+            self._drop(worker, WorkerState.GONE)
+
+    def _stop(self, count: int) -> None:
+        for worker in list(self._open[0].values())[:count]:
+            self._drop(worker, WorkerState.STOPPED)
+            self._stopped.append(worker)
+
+    def _expire(self, worker: Worker, since_us: int) -> None:
+        if worker.state is WorkerState.READY and worker.idle_since_us == since_us:
+            self._lose(worker, WorkerState.GONE)
+
+    def _failed(self, worker: Worker) -> None:
+        if worker.exists:
+            self._lose(worker, WorkerState.FAILED)
+
+    def _noticed(self, worker: Worker) -> None:
+        if not worker.exists or worker.noticed:
+            return
+        if not worker.sessions:
+            self._lose(worker, WorkerState.GONE)
+            return
+        self._mark()
+        self._close(worker)
+        worker.noticed = True
+        worker.state = WorkerState.DRAINING
+        self._busy -= 1
+        self._leaving += 1
+        at_us = self._clock.now_us + self.model.notice_us
+        self._at(at_us, RANK_FAILURE, lambda: self._failed(worker))
+        self.changed()
+
+    def _kill(self, kill: Kill) -> None:
+        chosen = [
+            worker
+            for worker in self._workers
+            if worker.exists
+            and worker.state is not WorkerState.STOPPED
+            and (kill.target != "busy" or worker.sessions)
+            and (kill.target != "idle" or worker.state is WorkerState.READY)
+        ]
+        if chosen and kill.target != "all":
+            chosen = [chosen[int(kill.draw * len(chosen))]]
+        for worker in chosen:
+            self._lose(worker, WorkerState.FAILED)
+
+    def _lose(self, worker: Worker, state: WorkerState) -> None:
+        """It is gone against the policy's will, and its sessions with it."""
+        self._drop(worker, state)
+        for session in worker.sessions:
+            del self._place[session]
+            self._over(session, False)
+        worker.sessions.clear()
+        self.changed()
+
+    def _drop(self, worker: Worker, state: WorkerState) -> None:
+        self._mark()
+        self._close(worker)
+        if worker.state is WorkerState.STOPPED:
+            self._stopped.remove(worker)
+        elif worker.on_its_way:
+            self._booting -= 1
+        elif worker.noticed:
+            self._leaving -= 1
+        elif worker.sessions:
+            self._busy -= 1
+        else:
+            self._idle -= 1
+        worker.state = state
+
+    def _mark(self) -> None:
+        """The counts are about to change."""
+        self.meter.advance(
+            self._clock.now_us,
+            (self._idle, self._booting, self._busy + self._leaving, len(self._stopped)),
+        )
+
+    def finish(self, end_us: int) -> None:
+        """The day is over."""
+        self.meter.advance(
+            end_us, (self._idle, self._booting, self._busy + self._leaving, len(self._stopped))
+        )
+
+    def _at(self, at_us: int, rank: int, action: Callable[[], None]) -> None:
+        self._clock.at(at_us, rank, action)
