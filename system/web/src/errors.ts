@@ -39,4 +39,9 @@ export class RemoteRenderError extends Error {
   ) {
     super(message)
   }
+
+  static of(error: unknown): RemoteRenderError {
+    if (error instanceof RemoteRenderError) return error
+    return new RemoteRenderError('connecting failed', 'internal')
+  }
 }

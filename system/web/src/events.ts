@@ -19,13 +19,20 @@ export class Emitter<Events extends object> {
     }
   }
 
+  /** A listener that throws is reported; it neither stops the others nor the emitter. */
   protected emit<K extends keyof Events>(event: K, value: Events[K]): void {
     for (const listener of [...(this.listeners.get(event) ?? [])]) {
-      ;(listener as Listener<Events[K]>)(value)
+      try {
+        ;(listener as Listener<Events[K]>)(value)
+      } catch (error) {
+        reportUncaught(error)
+      }
     }
   }
+}
 
-  protected removeAll(): void {
-    this.listeners.clear()
-  }
+function reportUncaught(error: unknown): void {
+  const report = globalThis.reportError as typeof globalThis.reportError | undefined
+  if (report !== undefined) report(error)
+  else console.error(error)
 }

@@ -1,26 +1,7 @@
-/** Where a pixel of the picture meets the floor, from the camera in the worker's `state`. Pure. */
+/** Between pixels of the picture and the floor, for a camera of the worker's `state`. Pure. */
 
 import type { Box, Point } from './pointer'
-
-export interface CameraState {
-  azimuth: number
-  elevation: number
-  distance: number
-  target: [number, number, number]
-  /** Vertical, degrees. */
-  fov: number
-}
-
-/** The camera in a `state` message, or null where it has none. */
-export function readCamera(state: Record<string, unknown>): CameraState | null {
-  const camera = state['camera']
-  if (typeof camera !== 'object' || camera === null) return null
-  const { azimuth, elevation, distance, fov, target } = camera as Record<string, unknown>
-  const numbers = [azimuth, elevation, distance, fov]
-  if (!numbers.every((n) => typeof n === 'number' && Number.isFinite(n))) return null
-  if (!Array.isArray(target) || target.length !== 3) return null
-  return camera as CameraState
-}
+import type { CameraState } from './scene'
 
 /** The floor point (z = 0, metres) under a pixel; null at or above the horizon. */
 export function floorPoint(
@@ -61,4 +42,11 @@ export function floorPoint(
   if (ray[2] / length > -1e-6) return null
   const scale = -eye[2] / ray[2]
   return [eye[0] + ray[0] * scale, eye[1] + ray[1] * scale, 0]
+}
+
+/** Floor directions (x, y) that look right and up in the picture. */
+export function floorAxes(camera: CameraState): { right: [number, number]; up: [number, number] } {
+  const azimuth = (camera.azimuth * Math.PI) / 180
+  const [c, s] = [Math.cos(azimuth), Math.sin(azimuth)]
+  return { right: [-s, c], up: [-c, -s] }
 }

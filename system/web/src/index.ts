@@ -1,9 +1,10 @@
-export {
-  RemoteRenderClient,
-  type ClientEvents,
-  type ConnectionStatus,
-  type InputCommand,
-  type RemoteRenderConfig,
-} from './client'
+export { RemoteRenderClient } from './client'
+export type {
+  ClientEvents,
+  ConnectionStatus,
+  InputCommand,
+  RemoteRenderConfig,
+} from './config'
 export { RemoteRenderError, type RemoteRenderErrorCode } from './errors'
+export type { LatencySample } from './latency'
 export type { RTCStats, StreamStats } from './stats'

@@ -1,7 +1,8 @@
 /** The client as a React hook. */
 
 import { useCallback, useEffect, useRef, useState, type RefObject } from 'react'
-import { RemoteRenderClient, type RTCStats } from './client'
+import { RemoteRenderClient } from './client'
+import type { RTCStats } from './stats'
 
 export interface UseRemoteRenderOptions {
   signalingServerUrl: string

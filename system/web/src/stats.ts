@@ -21,7 +21,7 @@ export interface StreamStats extends RTCStats {
   codec: string | null
   width: number
   height: number
-  /** Input to the frame that shows it, over the last second; null where not measured. */
+  /** Input to the presented frame that shows it: median of the last second; null for none. */
   inputToFrameMs: number | null
 }
 
@@ -104,7 +104,7 @@ export class StatsMeter {
     const video = inbound as InboundVideo | null
     const now: Sample = {
       timestamp: video?.timestamp ?? 0,
-      frames: video?.framesReceived ?? video?.framesDecoded ?? 0,
+      frames: video?.framesDecoded ?? video?.framesReceived ?? 0,
       bytes: video?.bytesReceived ?? 0,
       jitterBufferDelay: video?.jitterBufferDelay ?? 0,
       emitted: video?.jitterBufferEmittedCount ?? 0,

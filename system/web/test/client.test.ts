@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { RemoteRenderClient, type RemoteRenderConfig } from '../src/client'
+import { RemoteRenderClient } from '../src/client'
+import type { RemoteRenderConfig } from '../src/config'
 import { RemoteRenderError } from '../src/errors'
 import { FakePeer, FakeSocket, FakeVideo, settle } from './fakes'
 
@@ -26,12 +27,17 @@ function make(extra: Partial<RemoteRenderConfig> = {}): {
   return { client, video }
 }
 
+function replace(workerId: string, negotiation: number): void {
+  FakeSocket.last.receive({ type: 'worker-replaced', sessionId: 's1', workerId, negotiation })
+}
+
 async function connected(extra: Partial<RemoteRenderConfig> = {}): Promise<{
   client: RemoteRenderClient
   video: FakeVideo
 }> {
   const made = make(extra)
   const joined = made.client.connect('user', 'project')
+  await settle()
   FakeSocket.last.open()
   await settle()
   FakeSocket.last.receive(CREATED)
@@ -49,8 +55,10 @@ beforeEach(() => {
   vi.useFakeTimers()
   FakeSocket.opened = []
   FakePeer.made = []
+  FakePeer.eager = []
   vi.stubGlobal('WebSocket', FakeSocket)
   vi.stubGlobal('RTCPeerConnection', FakePeer)
+  vi.stubGlobal('document', { createElement: () => ({ getContext: () => null }) })
   vi.stubGlobal('RTCRtpReceiver', {
     getCapabilities: () => ({
       codecs: [{ mimeType: 'video/VP8' }, { mimeType: 'video/H264' }, { mimeType: 'video/rtx' }],
@@ -145,6 +153,38 @@ describe('connect', () => {
     ])
   })
 
+  it('rejects with a timeout when the server says nothing at all', async () => {
+    const { client } = make({ connectTimeoutMs: 1_000 })
+    const joined = client.connect('user', 'project')
+    joined.catch(() => undefined)
+    FakeSocket.last.open()
+    await vi.advanceTimersByTimeAsync(1_001)
+    await expect(joined).rejects.toMatchObject({ code: 'timeout' })
+  })
+
+  it('goes on after an error about one candidate', async () => {
+    const errors: string[] = []
+    const { client } = make({ onError: (error) => errors.push(error.message) })
+    client.connect('user', 'project').catch(() => undefined)
+    FakeSocket.last.open()
+    await settle()
+    FakeSocket.last.receive({ type: 'error', error: 'not that one', code: 'bad_candidate' })
+    expect([client.status, errors]).toEqual(['connecting', ['not that one']])
+  })
+
+  it('resolves in a hidden page too, where no frame callbacks come', async () => {
+    const { client, video } = make()
+    const joined = client.connect('user', 'project')
+    FakeSocket.last.open()
+    await settle()
+    FakeSocket.last.receive(CREATED)
+    await settle()
+    FakePeer.last.ontrack?.({ track: { kind: 'video' }, streams: [{}] })
+    video.dispatchEvent(new Event('loadeddata'))
+    await joined
+    expect(client.status).toBe('connected')
+  })
+
   it("rejects with the server's code when it is refused", async () => {
     const { client } = make()
     const joined = client.connect('user', 'project')
@@ -182,26 +222,60 @@ describe('negotiation', () => {
   it('makes a fresh peer connection when the worker was replaced', async () => {
     await connected()
     const first = FakePeer.last
-    FakeSocket.last.receive({
-      type: 'worker-replaced',
-      sessionId: 's1',
-      workerId: 'w2',
-      negotiation: 2,
-    })
+    replace('w2', 2)
     await settle()
-    expect(first.closed).toBe(true)
     expect(FakePeer.last).not.toBe(first)
     expect(FakeSocket.last.ofType('offer').at(-1)).toMatchObject({ negotiation: 2 })
+    expect(first.closed).toBe(false) // the worker may still be there, and would think it a leaving
+    FakeSocket.last.receive({ type: 'answer', sdp: { type: 'answer', sdp: 'v=0' }, negotiation: 2 })
+    await settle()
+    expect(first.closed).toBe(true)
+  })
+
+  it('says reconnecting until the other worker shows a frame', async () => {
+    const { client, video } = await connected()
+    replace('w2', 2)
+    await settle()
+    expect([client.status, client.workerId, client.connected]).toEqual(['reconnecting', 'w2', true])
+    FakePeer.last.ontrack?.({ track: { kind: 'video' }, streams: [{}] })
+    video.present()
+    expect(client.status).toBe('connected')
+  })
+
+  it('never goes back in negotiations, whatever the server counts', async () => {
+    const { client } = await connected()
+    client.measureLatency(true)
+    await settle()
+    client.measureLatency(false)
+    await settle()
+    replace('w2', 2)
+    await settle()
+    expect(FakeSocket.last.ofType('offer').map((m) => m['negotiation'])).toEqual([1, 2, 3])
+  })
+
+  it('makes a fresh connection when the path broke, and gives up in the end', async () => {
+    const errors: string[] = []
+    const { client } = await connected({ onError: (error) => errors.push(error.message) })
+    for (const negotiation of [2, 3, 4]) {
+      FakePeer.last.setState('failed')
+      await settle()
+      expect(FakeSocket.last.ofType('offer').at(-1)).toMatchObject({ negotiation })
+    }
+    FakePeer.last.setState('failed')
+    expect(client.status).toBe('closed')
+    expect(errors).toEqual(['the peer connection failed'])
+  })
+
+  it('sends the offer before its candidates, however early they come', async () => {
+    FakePeer.eager = [{ candidate: 'candidate:7' }]
+    await connected()
+    const kinds = FakeSocket.last.sent.map((m) => m['type'])
+    expect(kinds).toEqual(['offer', 'ice-candidate'])
   })
 
   it('ignores an answer of an older negotiation', async () => {
     await connected()
-    FakeSocket.last.receive({
-      type: 'worker-replaced',
-      sessionId: 's1',
-      workerId: 'w2',
-      negotiation: 2,
-    })
+    replace('w2', 2)
     await settle()
     FakeSocket.last.receive({ type: 'answer', sdp: { type: 'answer', sdp: 'old' }, negotiation: 1 })
     await settle()
@@ -234,6 +308,93 @@ describe('a lost WebSocket', () => {
     FakeSocket.last.open()
     await settle()
     expect(FakeSocket.last.sent).toEqual([{ type: 'resume', resumeToken: 'token-2' }])
+  })
+
+  const RESUMED = { type: 'session-resumed', sessionId: 's1', workerId: 'w1', resumeToken: 't2' }
+
+  async function comeBack(): Promise<void> {
+    await vi.advanceTimersByTimeAsync(6_000)
+    FakeSocket.last.open()
+    await settle()
+  }
+
+  it('announces the resume, so that no worker is allocated, and ignores one that is', async () => {
+    await connected()
+    const peer = FakePeer.last
+    FakeSocket.last.drop()
+    await comeBack()
+    expect(new URL(FakeSocket.last.url).searchParams.get('resume')).toBe('1')
+    FakeSocket.last.receive({ ...CREATED, sessionId: 's2' })
+    FakeSocket.last.receive(RESUMED)
+    await settle()
+    expect(FakePeer.made).toEqual([peer])
+  })
+
+  it('is found when the server falls silent', async () => {
+    const { client } = await connected()
+    FakeSocket.last.alive = false
+    await vi.advanceTimersByTimeAsync(20_300)
+    expect(client.status).toBe('reconnecting')
+    expect(FakeSocket.opened.length).toBeGreaterThan(1)
+  })
+
+  it('tries again when the server cannot resume yet, or does not answer', async () => {
+    const { client } = await connected()
+    FakeSocket.last.drop()
+    await comeBack()
+    const second = FakeSocket.last
+    second.receive({ type: 'error', error: 'later', code: 'unavailable', retryable: true })
+    expect(second.closed).toBe(true)
+    await comeBack()
+    const third = FakeSocket.last
+    expect(third).not.toBe(second)
+    await vi.advanceTimersByTimeAsync(16_000)
+    expect(third.closed).toBe(true)
+    expect(client.status).toBe('reconnecting')
+    FakeSocket.last.open()
+    await settle()
+    FakeSocket.last.receive(RESUMED)
+    expect(client.status).toBe('connected')
+  })
+
+  it('negotiates anew where the answer was lost with the socket', async () => {
+    const { client } = await connected()
+    client.measureLatency(true)
+    await settle()
+    FakeSocket.last.drop()
+    await comeBack()
+    FakeSocket.last.receive(RESUMED)
+    await settle()
+    expect(FakeSocket.last.ofType('offer')).toMatchObject([{ negotiation: 3 }])
+  })
+
+  it('gives up after two minutes', async () => {
+    const { client } = await connected()
+    FakeSocket.last.drop()
+    for (let i = 0; i < 120 && client.status === 'reconnecting'; i++) {
+      await vi.advanceTimersByTimeAsync(5_001)
+      if (FakeSocket.last.readyState === 0) FakeSocket.last.drop()
+    }
+    expect(client.status).toBe('closed')
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('is the end where the server says so', async () => {
+    const { client } = await connected()
+    FakeSocket.last.drop(4409)
+    expect(client.status).toBe('closed')
+    expect(FakeSocket.opened).toHaveLength(1)
+  })
+
+  it('asks for a fresh token each time', async () => {
+    let count = 0
+    await connected({ token: () => Promise.resolve(`token${++count}`) })
+    FakeSocket.last.drop()
+    await vi.advanceTimersByTimeAsync(6_000)
+    expect(FakeSocket.opened.map((socket) => socket.protocols[1])).toEqual([
+      'token.token1',
+      'token.token2',
+    ])
   })
 
   it('ends the session when resuming is refused', async () => {
@@ -273,25 +434,29 @@ describe('inputs', () => {
     const first = FakePeer.last.channel('edit').sent
     expect(first).toHaveLength(1)
     const editId = first[0]?.['editId']
-    FakeSocket.last.receive({
-      type: 'worker-replaced',
-      sessionId: 's1',
-      workerId: 'w2',
-      negotiation: 2,
-    })
+    replace('w2', 2)
     await settle()
     FakePeer.last.channel('edit').open()
     expect(FakePeer.last.channel('edit').sent[0]?.['editId']).toBe(editId)
     FakePeer.last.channel('edit').receive({ type: 'edit:ack', editId, index: 1 })
-    FakeSocket.last.receive({
-      type: 'worker-replaced',
-      sessionId: 's1',
-      workerId: 'w3',
-      negotiation: 3,
-    })
+    replace('w3', 3)
     await settle()
     FakePeer.last.channel('edit').open()
     expect(FakePeer.last.channel('edit').sent).toEqual([])
+  })
+
+  it('are dropped while the channel is congested: they would be stale', async () => {
+    const { client } = await connected()
+    FakePeer.last.channel('input').bufferedAmount = 70_000
+    client.sendCameraOrbit(1, 1)
+    expect(FakePeer.last.channel('input').sent).toEqual([])
+  })
+
+  it('reports more edits than can wait', async () => {
+    const errors: string[] = []
+    const { client } = await connected({ onError: (error) => errors.push(error.message) })
+    for (let i = 0; i < 257; i++) client.sendConnectionCreate('a', 'b', 'pipe')
+    expect(errors).toHaveLength(1)
   })
 
   it('sends nothing and throws nothing when there is no connection', () => {
@@ -315,6 +480,39 @@ describe('the end', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
+  it('is told once when the server ends the session, with what it said before', async () => {
+    const told: string[] = []
+    const { client } = await connected({
+      onDisconnected: () => told.push('disconnected'),
+      onError: (error) => told.push(error.message),
+    })
+    FakeSocket.last.receive({ type: 'error', error: 'it was lost', code: 'worker_lost' })
+    FakeSocket.last.receive({ type: 'session-ended', reason: 'worker_lost' })
+    FakeSocket.last.drop(4410)
+    expect(told).toEqual(['it was lost', 'disconnected'])
+    expect(client.status).toBe('closed')
+  })
+
+  it('is explained where nothing was said before', async () => {
+    const told: string[] = []
+    await connected({ onError: (error) => told.push(error.message) })
+    FakeSocket.last.receive({ type: 'session-ended', reason: 'silent' })
+    expect(told).toEqual(['the session has ended: silent'])
+  })
+
+  it('does not come from a listener that throws', async () => {
+    const reported = vi.spyOn(console, 'error').mockImplementation(() => undefined)
+    const { client } = await connected({
+      onSelected: () => {
+        throw new Error('a bug of the page')
+      },
+    })
+    FakePeer.last.channel('input').receive({ type: 'device:selected', deviceId: 'd1' })
+    expect(client.status).toBe('connected')
+    expect(reported).toHaveBeenCalledOnce()
+    reported.mockRestore()
+  })
+
   it('can connect again afterwards', async () => {
     const { client } = await connected()
     client.disconnect()
@@ -323,7 +521,8 @@ describe('the end', () => {
   })
 
   it('leaves no timer when the client leaves while connecting', async () => {
-    const { client } = make()
+    const errors: Error[] = []
+    const { client } = make({ onError: (error) => errors.push(error) })
     const joined = client.connect('user', 'project')
     joined.catch(() => undefined)
     FakeSocket.last.open()
@@ -331,6 +530,7 @@ describe('the end', () => {
     client.disconnect()
     await expect(joined).rejects.toMatchObject({ code: 'closed' })
     expect(vi.getTimerCount()).toBe(0)
+    expect(errors).toEqual([]) // who leaves is not told so
   })
 })
 

@@ -22,8 +22,13 @@ export class FakeSocket {
     return socket
   }
 
+  /** Whether pings are answered. */
+  alive = true
+
   send(text: string): void {
-    this.sent.push(JSON.parse(text) as Record<string, unknown>)
+    const message = JSON.parse(text) as Record<string, unknown>
+    if (message['type'] !== 'ping') this.sent.push(message)
+    else if (this.alive) this.receive({ ...message, type: 'pong' })
   }
 
   close(): void {
@@ -52,6 +57,7 @@ export class FakeSocket {
 
 export class FakeChannel {
   readyState = 'connecting'
+  bufferedAmount = 0
   sent: Array<Record<string, unknown>> = []
   onopen: (() => void) | null = null
   onmessage: ((event: { data: unknown }) => void) | null = null
@@ -81,6 +87,8 @@ export class FakePeer {
   channels: FakeChannel[] = []
   remote: unknown = null
   candidates: unknown[] = []
+  /** Candidates that are gathered before the local description is set. */
+  static eager: unknown[] = []
   preferences: unknown[] = []
   closed = false
   stats: Array<Record<string, unknown>> = []
@@ -126,6 +134,9 @@ export class FakePeer {
   }
 
   setLocalDescription(): Promise<void> {
+    for (const candidate of FakePeer.eager) {
+      this.onicecandidate?.({ candidate: { toJSON: () => candidate } })
+    }
     return Promise.resolve()
   }
 
@@ -154,7 +165,7 @@ export class FakePeer {
   }
 }
 
-export class FakeVideo {
+export class FakeVideo extends EventTarget {
   srcObject: unknown = null
   videoWidth = 1280
   videoHeight = 720

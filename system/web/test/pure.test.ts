@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest'
 import { COLUMNS, BLOCK_PX, ROWS, STRIP_HEIGHT, STRIP_WIDTH, crc8, readBlockCode } from '../src/blockcode'
-import { floorPoint, readCamera } from '../src/floor'
+import { floorAxes, floorPoint } from '../src/floor'
 import { LatencyMatcher, median } from '../src/latency'
 import { sparkline } from '../src/page/panel'
+import { duration } from '../src/page/view'
 import { CLICK_SLOP_PX, Gesture, toPicture } from '../src/pointer'
 import { parse } from '../src/protocol'
-import { endpointUrl, fullJitter } from '../src/signaling'
+import { readCamera, readDevice, readSelection } from '../src/scene'
+import { endpointUrl, fullJitter, isFinal } from '../src/signaling'
 import { StatsMeter } from '../src/stats'
 
 function draw(id: number): Uint8ClampedArray {
@@ -77,15 +79,19 @@ describe('a gesture', () => {
 })
 
 describe('the latency matcher', () => {
+  const sample = (presentedMs: number, receivedMs: number | null = null) => ({
+    presentedMs,
+    receivedMs,
+  })
   it('matches whether the frame or its acknowledgement comes first', () => {
     const matcher = new LatencyMatcher()
     matcher.sent(1, 0)
     matcher.sent(2, 5)
     matcher.ack(10, [1])
-    matcher.frame(10, 40)
-    matcher.frame(11, 60)
+    matcher.frame(10, 40, 30)
+    matcher.frame(11, 60, 50)
     matcher.ack(11, [2])
-    expect(matcher.take()).toEqual([40, 55])
+    expect(matcher.take()).toEqual([sample(40, 30), sample(55, 45)])
     expect(matcher.take()).toEqual([])
   })
   it('takes the next presented frame when the named one was skipped', () => {
@@ -93,16 +99,46 @@ describe('the latency matcher', () => {
     matcher.sent(1, 0)
     matcher.ack(10, [1])
     matcher.frame(9, 20)
-    matcher.frame(12, 70)
-    expect(matcher.take()).toEqual([70])
+    matcher.frame(12, 70, 60)
+    expect(matcher.take()).toEqual([sample(70)])
   })
-  it('does not count an input twice, nor one it never sent', () => {
+  it('does so even when the acknowledgement comes last', () => {
+    const matcher = new LatencyMatcher()
+    matcher.sent(1, 0)
+    matcher.frame(9, 20)
+    matcher.frame(12, 70, 60)
+    matcher.frame(13, 90, 80)
+    matcher.ack(10, [1])
+    expect(matcher.take()).toEqual([sample(70)])
+  })
+  it('counts a frame from when it was first presented', () => {
+    const matcher = new LatencyMatcher()
+    matcher.sent(1, 0)
+    matcher.frame(10, 40)
+    matcher.frame(10, 56)
+    matcher.ack(10, [1])
+    expect(matcher.take()).toEqual([sample(40)])
+  })
+  it('goes on where frame ids wrap around', () => {
+    const matcher = new LatencyMatcher()
+    matcher.sent(1, 0)
+    matcher.ack(2 ** 24 - 1, [1])
+    matcher.frame(2 ** 24 - 2, 10)
+    matcher.frame(0, 30)
+    expect(matcher.take()).toEqual([sample(30)])
+  })
+  it('does not count an input twice, nor one it never sent, nor one of another worker', () => {
     const matcher = new LatencyMatcher()
     matcher.sent(1, 0)
     matcher.frame(5, 30)
     matcher.ack(5, [1, 99])
     matcher.ack(5, [1])
-    expect(matcher.take()).toEqual([30])
+    expect(matcher.take()).toEqual([sample(30)])
+    matcher.sent(2, 100)
+    matcher.restart()
+    matcher.ack(5, [2])
+    matcher.frame(5, 130)
+    expect(matcher.take()).toEqual([])
   })
   it('knows the median', () => {
     expect(median([])).toBeNull()
@@ -163,6 +199,19 @@ describe('the floor', () => {
     expect(point?.[0]).toBeCloseTo(-6.441312511558701, 6)
     expect(point?.[1]).toBeCloseTo(-9.313027224004227, 6)
   })
+  it('has directions that look right and up', () => {
+    const { right, up } = floorAxes({ ...camera, azimuth: 0 })
+    // The eye is at +x and looks along -x: right is +y, up (away) is -x.
+    expect(right.map(Math.round)).toEqual([-0, 1])
+    expect(up.map(Math.round)).toEqual([-1, -0])
+  })
+  it('knows the selected device', () => {
+    const device = { id: 'd', kind: 'press', position: [1, 2, 0] }
+    expect(readDevice({ device })).toEqual(device)
+    expect(readDevice({ device: { ...device, position: [1, 2] } })).toBeNull()
+    expect(readDevice({ device: null })).toBeNull()
+    expect([readSelection({ selection: 'd' }), readSelection({})]).toEqual(['d', null])
+  })
   it('needs a whole camera', () => {
     expect(readCamera({ camera })).toEqual(camera)
     expect(readCamera({ camera: { ...camera, fov: 'wide' } })).toBeNull()
@@ -175,6 +224,13 @@ describe('signaling', () => {
     expect(endpointUrl('https://a.test/ws', 'u', 'p')).toBe('wss://a.test/ws?userId=u&projectId=p')
     expect(endpointUrl('ws://a.test', 'u&x', 'p')).toContain('userId=u%26x')
   })
+  it('announces a resume in the URL, not its token', () => {
+    expect(endpointUrl('ws://a.test/ws', 'u', 'p', true)).toContain('&resume=1')
+  })
+  it('knows which close codes are final', () => {
+    expect([1008, 4401, 4409, 4410].map(isFinal)).toEqual([true, true, true, true])
+    expect([1001, 1006, 4503, 4508, 4513].some(isFinal)).toBe(false)
+  })
   it('spreads reconnections over the whole window', () => {
     expect(fullJitter(0, () => 0)).toBe(0)
     expect(fullJitter(0, () => 1)).toBe(250)
@@ -185,6 +241,17 @@ describe('signaling', () => {
     for (const bad of ['{', '3', 'null', '[]', '{}', '{"type":1}', undefined, new Uint8Array(1)]) {
       expect(parse(bad)).toBeNull()
     }
+  })
+})
+
+describe('a wait', () => {
+  it('is told in seconds, then in minutes', () => {
+    expect([200, 12_400, 89_000, 180_000].map(duration)).toEqual([
+      'about 1 s',
+      'about 12 s',
+      'about 89 s',
+      'about 3 min',
+    ])
   })
 })
 

@@ -1,153 +1,119 @@
-/** Mouse, touch, wheel and keyboard on the video, turned into inputs. */
+/** Mouse, touch and wheel on the video, turned into inputs. */
 
-import type { RemoteRenderClient } from '../client'
-import { floorPoint, readCamera, type CameraState } from '../floor'
-import { Gesture, toPicture, type Point } from '../pointer'
+import { Gesture, toPicture, type Box, type Point } from '../pointer'
+import type { Workspace } from './workspace'
 
 const LONG_PRESS_MS = 450
-const KEY_TURN_PX = 24
+/** Of a mouse wheel's notch. */
 const WHEEL_STEP_PX = 100
-
-type Mode = 'press' | 'orbit' | 'move'
+const LINE_PX = 33
+/** A step of zoom changes the distance by this factor, as the worker has it. */
+const ZOOM_PER_STEP = 0.9
 
 export class Controls {
-  client: RemoteRenderClient | null = null
-  selected: string | null = null
-  /** The next click picks the other end of a connection. */
-  linking = false
-  onLinkingChange: () => void = () => undefined
-
   private readonly pointers = new Map<number, Point>()
   private gesture: Gesture | null = null
-  private mode: Mode = 'press'
-  private camera: CameraState | null = null
+  private moving = false
   private longPress: ReturnType<typeof setTimeout> | null = null
   private pinch = 0
   private wheel = 0
-  private lastDrag: [number, number, number] | null = null
 
-  constructor(private readonly video: HTMLVideoElement) {
+  constructor(
+    private readonly video: HTMLVideoElement,
+    private readonly workspace: Workspace,
+  ) {
     video.addEventListener('pointerdown', (event) => this.down(event))
     video.addEventListener('pointermove', (event) => this.move(event))
     video.addEventListener('pointerup', (event) => this.up(event, false))
     video.addEventListener('pointercancel', (event) => this.up(event, true))
     video.addEventListener('wheel', (event) => this.turnWheel(event), { passive: false })
-    video.addEventListener('keydown', (event) => this.key(event))
     video.addEventListener('contextmenu', (event) => event.preventDefault())
   }
 
-  /** The latest camera, from the worker's state; needed to move a device on the floor. */
-  setState(state: Record<string, unknown>): void {
-    this.camera = readCamera(state)
-  }
-
-  setLinking(on: boolean): void {
-    this.linking = on && this.selected !== null
-    this.video.classList.toggle('linking', this.linking)
-    this.onLinkingChange()
+  /** Selects what is drawn at a point of the page. */
+  pick(at: Point): void {
+    const pixel = this.pixel(at)
+    if (pixel !== null) this.workspace.client.sendDeviceClick('', pixel.x, pixel.y)
   }
 
   private down(event: PointerEvent): void {
     if (event.button !== 0) return
-    this.video.focus({ preventScroll: true })
     this.video.setPointerCapture(event.pointerId)
     const at = { x: event.clientX, y: event.clientY }
     this.pointers.set(event.pointerId, at)
-    if (this.pointers.size === 2) {
-      this.cancelGesture()
+    if (this.pointers.size > 1) {
+      this.endGesture()
       this.pinch = this.pinchDistance()
       return
     }
     this.gesture = new Gesture(at)
-    this.mode = 'press'
-    this.lastDrag = null
-    this.client?.requestState()
-    if (event.shiftKey && this.selected !== null) this.startMove()
-    else if (event.pointerType === 'touch' && this.selected !== null) {
-      this.longPress = setTimeout(() => this.startMove(), LONG_PRESS_MS)
+    if (this.workspace.selected === null) return
+    if (event.shiftKey || this.workspace.mode === 'move') this.grab(at)
+    else if (event.pointerType === 'touch') {
+      this.longPress = setTimeout(() => this.grab(at), LONG_PRESS_MS)
     }
-  }
-
-  private startMove(): void {
-    this.mode = 'move'
-    this.video.classList.add('dragging')
   }
 
   private move(event: PointerEvent): void {
     if (!this.pointers.has(event.pointerId)) return
     const at = { x: event.clientX, y: event.clientY }
     this.pointers.set(event.pointerId, at)
-    if (this.pointers.size === 2) {
+    if (this.pointers.size > 1) {
       this.zoomByPinch()
       return
     }
-    const delta = this.gesture?.move(at)
-    if (delta === null || delta === undefined) return
+    const delta = this.gesture?.move(at) ?? null
+    if (delta === null) return
     this.clearLongPress()
-    if (this.mode === 'move') this.drag(at)
-    else {
-      this.mode = 'orbit'
-      this.client?.sendCameraOrbit(delta.deltaX, delta.deltaY)
-    }
+    const pixel = this.pixel(at)
+    if (!this.moving) this.workspace.client.sendCameraOrbit(delta.deltaX, delta.deltaY)
+    else if (pixel !== null) this.workspace.dragTo(pixel, this.picture)
+    this.video.classList.add('dragging')
   }
 
   private up(event: PointerEvent, cancelled: boolean): void {
     if (!this.pointers.delete(event.pointerId)) return
-    this.clearLongPress()
     const gesture = this.gesture
+    const held = this.moving
+    this.endGesture()
+    if (gesture === null) return
+    if (gesture.isClick && !held && !cancelled) this.pick(gesture.start)
+    else this.workspace.client.requestState()
+  }
+
+  private grab(at: Point): void {
+    const pixel = this.pixel(at)
+    this.moving = pixel !== null && this.workspace.grab(pixel, this.picture)
+    this.video.classList.toggle('dragging', this.moving)
+  }
+
+  private endGesture(): void {
+    this.clearLongPress()
+    if (this.moving) this.workspace.drop()
+    this.moving = false
     this.gesture = null
     this.video.classList.remove('dragging')
-    if (gesture === null) return
-    if (this.mode === 'move' && this.lastDrag !== null && this.selected !== null) {
-      this.client?.sendDeviceDrag(this.selected, this.lastDrag, true)
-    } else if (!cancelled && gesture.isClick) {
-      this.click(gesture.start)
-    }
-  }
-
-  private click(at: Point): void {
-    const point = this.inPicture(at)
-    if (point !== null) this.client?.sendDeviceClick('', point.x, point.y)
-  }
-
-  private drag(at: Point): void {
-    const point = this.inPicture(at)
-    if (point === null || this.camera === null || this.selected === null) return
-    const picture = { width: this.video.videoWidth, height: this.video.videoHeight }
-    const position = floorPoint(this.camera, point, picture)
-    if (position === null) return
-    this.lastDrag = position
-    this.client?.sendDeviceDrag(this.selected, position)
-  }
-
-  private inPicture(at: Point): Point | null {
-    const box = this.video.getBoundingClientRect()
-    return toPicture(
-      { x: at.x - box.left, y: at.y - box.top },
-      box,
-      { width: this.video.videoWidth, height: this.video.videoHeight },
-    )
   }
 
   private turnWheel(event: WheelEvent): void {
     event.preventDefault()
-    const px = event.deltaMode === 1 ? event.deltaY * 33 : event.deltaY
+    const px = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? event.deltaY * LINE_PX : event.deltaY
     this.wheel += px / WHEEL_STEP_PX
     const steps = Math.trunc(this.wheel * 10) / 10
     if (steps === 0) return
     this.wheel -= steps
-    this.client?.sendCameraZoom(-steps)
+    this.workspace.client.sendCameraZoom(-steps)
   }
 
   private zoomByPinch(): void {
     const distance = this.pinchDistance()
-    if (this.pinch > 0 && distance > 0) {
-      const steps = Math.log(distance / this.pinch) / -Math.log(0.9)
-      if (Math.abs(steps) >= 0.1) {
-        this.client?.sendCameraZoom(steps)
-        this.pinch = distance
-      }
-    } else this.pinch = distance
+    const before = this.pinch
+    if (before > 0 && distance > 0) {
+      const steps = Math.log(distance / before) / -Math.log(ZOOM_PER_STEP)
+      if (Math.abs(steps) < 0.1) return
+      this.workspace.client.sendCameraZoom(steps)
+    }
+    this.pinch = distance
   }
 
   private pinchDistance(): number {
@@ -155,29 +121,13 @@ export class Controls {
     return a === undefined || b === undefined ? 0 : Math.hypot(a.x - b.x, a.y - b.y)
   }
 
-  private key(event: KeyboardEvent): void {
-    const turns: Record<string, [number, number]> = {
-      ArrowLeft: [-KEY_TURN_PX, 0],
-      ArrowRight: [KEY_TURN_PX, 0],
-      ArrowUp: [0, -KEY_TURN_PX],
-      ArrowDown: [0, KEY_TURN_PX],
-    }
-    const turn = turns[event.key]
-    if (turn !== undefined) this.client?.sendCameraOrbit(...turn)
-    else if (event.key === '+' || event.key === '=') this.client?.sendCameraZoom(1)
-    else if (event.key === '-') this.client?.sendCameraZoom(-1)
-    else if (event.key === 'c' || event.key === 'C') this.setLinking(!this.linking)
-    else if (event.key === 'Escape') {
-      this.setLinking(false)
-      this.cancelGesture()
-    } else return
-    event.preventDefault()
+  private get picture(): Box {
+    return { width: this.video.videoWidth, height: this.video.videoHeight }
   }
 
-  private cancelGesture(): void {
-    this.gesture = null
-    this.clearLongPress()
-    this.video.classList.remove('dragging')
+  private pixel(at: Point): Point | null {
+    const box = this.video.getBoundingClientRect()
+    return toPicture({ x: at.x - box.left, y: at.y - box.top }, box, this.picture)
   }
 
   private clearLongPress(): void {

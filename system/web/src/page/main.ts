@@ -1,135 +1,125 @@
-/** The workspace page: one client, its controls and its panels. */
+/**
+ * The workspace page: one client, its controls and its panels.
+ *
+ * Query: projectId, userId, signaling (URL), token, codec=vp8, pacing=constant|on_demand,
+ * latency=on, autoconnect=off.
+ */
 
-import { RemoteRenderClient, type ConnectionStatus } from '../client'
-import { RemoteRenderError } from '../errors'
+import { RemoteRenderClient } from '../client'
 import { Controls } from './controls'
+import { byId } from './dom'
+import { Keyboard } from './keyboard'
 import { StatsPanel } from './panel'
+import { StatusView } from './view'
+import { Workspace } from './workspace'
 
-const LABELS: Record<ConnectionStatus, string> = {
-  idle: 'Disconnected',
-  connecting: 'Connecting',
-  queued: 'Waiting',
-  connected: 'Connected',
-  reconnecting: 'Reconnecting',
-  closed: 'Disconnected',
-}
-
-function element<T extends HTMLElement>(id: string, type: new () => T): T {
-  const found = document.getElementById(id)
-  if (!(found instanceof type)) throw new Error(`the page lacks #${id}`)
-  return found
-}
-
-const video = element('video', HTMLVideoElement)
-const badge = element('badge', HTMLSpanElement)
-const connectButton = element('connect', HTMLButtonElement)
-const overlay = element('overlay', HTMLDivElement)
-const waiting = element('waiting', HTMLElement)
-const waitingText = element('waiting-text', HTMLParagraphElement)
-const problem = element('problem', HTMLElement)
-const problemText = element('problem-text', HTMLParagraphElement)
-const statsBox = element('stats', HTMLElement)
-const showStats = element('show-stats', HTMLInputElement)
-const selection = element('selection', HTMLElement)
-const selectedName = element('selected-name', HTMLElement)
-const linkButton = element('link', HTMLButtonElement)
-const linkType = element('link-type', HTMLSelectElement)
-const linkHint = element('link-hint', HTMLParagraphElement)
-
-const panel = new StatsPanel(statsBox)
-const controls = new Controls(video)
 const query = new URLSearchParams(location.search)
+const video = byId('video', HTMLVideoElement)
+const view = new StatusView()
+const panel = new StatsPanel(byId('rows', HTMLElement), byId('stream', HTMLElement))
 
-function setting(name: string, fallback: string): string {
-  return query.get(name) ?? fallback
-}
-
-/** An id for this browser, so that a reload is the same viewer. */
+/** An id for this tab, so that a reload is the same viewer. */
 function userId(): string {
-  const kept = sessionStorage.getItem('remote-render-user')
-  if (kept !== null) return kept
-  const fresh = `viewer-${crypto.randomUUID().slice(0, 8)}`
-  sessionStorage.setItem('remote-render-user', fresh)
-  return fresh
+  const key = 'remote-render-user'
+  const kept = sessionStorage.getItem(key) ?? `viewer-${crypto.randomUUID().slice(0, 8)}`
+  sessionStorage.setItem(key, kept)
+  return kept
 }
 
+const user = query.get('userId') ?? userId()
+const project = query.get('projectId') ?? 'demo'
+const token = query.get('token')
 const pacing = query.get('pacing')
-const signalingServerUrl = setting('signaling', new URL('ws', location.href).toString())
 const client = new RemoteRenderClient({
-  signalingServerUrl,
+  signalingServerUrl: query.get('signaling') ?? new URL('ws', location.href).toString(),
   videoElement: video,
-  measureLatency: query.get('latency') !== 'off',
+  measureLatency: query.get('latency') === 'on',
   preferCodec: query.get('codec') === 'vp8' ? 'vp8' : 'h264',
   ...(pacing === 'constant' || pacing === 'on_demand' ? { pacing } : {}),
-  ...(query.get('token') === null ? {} : { token: setting('token', '') }),
+  ...(token === null ? {} : { token }),
 })
-controls.client = client
-
-function showStatus(status: ConnectionStatus): void {
-  badge.textContent = LABELS[status]
-  badge.dataset['status'] = status
-  const busy = status === 'connecting' || status === 'queued' || status === 'reconnecting'
-  connectButton.textContent = status === 'idle' || status === 'closed' ? 'Connect' : 'Disconnect'
-  waiting.hidden = !(status === 'connecting' || status === 'queued')
-  if (status === 'connecting') waitingText.textContent = 'Connecting to a render worker…'
-  if (busy || status === 'connected') problem.hidden = true
-  overlay.hidden = waiting.hidden && problem.hidden
-}
-
-function select(deviceId: string | null): void {
-  const source = controls.selected
-  if (controls.linking && source !== null && deviceId !== null && deviceId !== source) {
-    client.sendConnectionCreate(source, deviceId, linkType.value)
-    controls.setLinking(false)
-  }
-  controls.selected = deviceId
-  if (deviceId === null) controls.setLinking(false)
-  selection.hidden = deviceId === null
-  selectedName.textContent = deviceId ?? ''
-}
-
-client.on('status', showStatus)
-client.on('queued', ({ position, etaMs }) => {
-  const eta = etaMs === null ? '' : `, about ${Math.max(1, Math.round(etaMs / 1000))} s`
-  waitingText.textContent = `Waiting for a worker: position ${position}${eta}`
-})
-client.on('stats', (stats) => panel.show(stats))
-client.on('selected', select)
-client.on('state', ({ state }) => controls.setState(state))
-client.on('disconnected', () => {
-  panel.clear()
-  select(null)
-})
-client.on('error', (error) => {
-  problemText.textContent = error.message
-  problem.hidden = false
-  overlay.hidden = false
-})
+const workspace = new Workspace(client)
+const controls = new Controls(video, workspace)
+new Keyboard(video, byId('crosshair', HTMLElement), workspace, controls)
 
 function connect(): void {
-  client.connect(setting('userId', userId()), setting('projectId', 'demo')).catch((error: unknown) => {
-    if (!(error instanceof RemoteRenderError)) throw error
-    if (error.code === 'closed' && !error.retryable) problem.hidden = true
-    overlay.hidden = waiting.hidden && problem.hidden
-  })
+  client.connect(user, project).catch(() => undefined) // told by the event `error`
 }
 
-connectButton.addEventListener('click', () => {
+function toggleConnection(): void {
   if (client.status === 'idle' || client.status === 'closed') connect()
   else client.disconnect()
-})
-element('retry', HTMLButtonElement).addEventListener('click', connect)
-showStats.addEventListener('change', () => {
-  statsBox.hidden = !showStats.checked
-})
-linkButton.addEventListener('click', () => controls.setLinking(!controls.linking))
-controls.onLinkingChange = () => {
-  linkButton.setAttribute('aria-pressed', String(controls.linking))
-  linkHint.hidden = !controls.linking
 }
+
+client.on('status', (status) => view.status(status))
+client.on('queued', ({ position, etaMs }) => view.queued(position, etaMs))
+client.on('workerReplaced', () => view.replacing())
+client.on('stats', (stats) => panel.show(stats, client.workerId))
+client.on('disconnected', () => panel.clear())
+client.on('editAcknowledged', ({ code }) => {
+  if (code !== null) view.say('The server refused the change')
+})
+client.on('error', (error) => {
+  if (client.connected) view.say(error.message)
+  else view.failed(error)
+})
+
+// --- the bar and the statistics ------------------------------------------------
+
+byId('project', HTMLElement).textContent = project
+document.title = `${project} · Remote Render`
+byId('connect', HTMLButtonElement).addEventListener('click', toggleConnection)
+byId('retry', HTMLButtonElement).addEventListener('click', connect)
+byId('reconnect', HTMLButtonElement).addEventListener('click', connect)
+
+const statsBox = byId('stats', HTMLElement)
+const statsButton = byId('toggle-stats', HTMLButtonElement)
+statsButton.addEventListener('click', () => {
+  statsBox.hidden = !statsBox.hidden
+  statsButton.setAttribute('aria-pressed', String(!statsBox.hidden))
+})
+const measure = byId('measure', HTMLInputElement)
+measure.checked = client.measuresLatency
+measure.addEventListener('change', () => client.measureLatency(measure.checked))
+
+// --- the selected device ---------------------------------------------------------
+
+const selection = byId('selection', HTMLElement)
+const moveButton = byId('move', HTMLButtonElement)
+const linkButton = byId('link', HTMLButtonElement)
+const linkType = byId('link-type', HTMLSelectElement)
+const hint = byId('hint', HTMLElement)
+const HINTS = {
+  look: '',
+  move: 'Drag it, or use the arrow keys. Esc ends.',
+  link: 'Select the device to connect it to. Esc cancels.',
+}
+
+workspace.onChange = () => {
+  const { selected, kind, position, mode } = workspace
+  selection.hidden = selected === null
+  byId('selected-name', HTMLElement).textContent = selected ?? ''
+  const place = position === null ? '' : `at ${position[0].toFixed(2)} m, ${position[1].toFixed(2)} m`
+  byId('selected-place', HTMLElement).textContent = [kind, place].filter(Boolean).join(' ')
+  moveButton.setAttribute('aria-pressed', String(mode === 'move'))
+  linkButton.setAttribute('aria-pressed', String(mode === 'link'))
+  hint.textContent = HINTS[mode]
+  hint.hidden = mode === 'look'
+  video.classList.toggle('linking', mode === 'link')
+  video.classList.toggle('moving', mode === 'move')
+}
+workspace.onLinked = (source, target, type) => view.say(`${source} → ${target} (${type})`)
+moveButton.addEventListener('click', () => workspace.toggle('move'))
+linkButton.addEventListener('click', () => workspace.toggle('link'))
+linkType.addEventListener('change', () => {
+  workspace.linkType = linkType.value
+})
+
+byId('guide', HTMLDetailsElement).open = matchMedia('(min-width: 64rem)').matches
 addEventListener('pagehide', () => client.disconnect())
 
 // For tests and the curious.
-Object.assign(globalThis, { remoteRender: { client, controls } })
+Object.assign(globalThis, { remoteRender: { client, workspace } })
 
-if (query.get('autoconnect') !== 'off') connect()
+if (query.get('autoconnect') === 'off') view.status('idle')
+else connect()

@@ -4,86 +4,140 @@ import type { StreamStats } from '../stats'
 
 const HISTORY = 60
 const SVG = 'http://www.w3.org/2000/svg'
+const NONE = '–'
 
 interface Row {
+  id: string
   label: string
+  help: string
   value: (stats: StreamStats) => number | null
-  text: (value: number, stats: StreamStats) => string
+  text: (value: number) => string
 }
 
 const ROWS: readonly Row[] = [
-  { label: 'FPS', value: (s) => s.fps, text: (v) => v.toFixed(0) },
   {
+    id: 'fps',
+    label: 'FPS',
+    help: 'Frames decoded in the last second. An idle picture is refreshed twice a second.',
+    value: (s) => s.fps,
+    text: (v) => v.toFixed(0),
+  },
+  {
+    id: 'input-to-frame',
     label: 'Input to frame',
+    help: 'From sending an input to the picture that shows it; median of the last second.',
     value: (s) => s.inputToFrameMs,
     text: (v) => `${v.toFixed(0)} ms`,
   },
-  { label: 'Round trip', value: (s) => s.rtt, text: (v) => `${v.toFixed(1)} ms` },
-  { label: 'Bitrate', value: (s) => s.bitrate, text: (v) => `${v.toFixed(2)} Mbit/s` },
-  { label: 'Jitter', value: (s) => s.jitter * 1000, text: (v) => `${v.toFixed(1)} ms` },
-  { label: 'Packets lost', value: (s) => s.packetsLost, text: (v) => v.toFixed(0) },
+  {
+    id: 'round-trip',
+    label: 'Round trip',
+    help: 'Of the network path that carries the media.',
+    value: (s) => s.rtt,
+    text: (v) => `${v.toFixed(1)} ms`,
+  },
+  {
+    id: 'bitrate',
+    label: 'Bitrate',
+    help: 'Video received in the last second.',
+    value: (s) => s.bitrate,
+    text: (v) => `${v.toFixed(2)} Mbit/s`,
+  },
+  {
+    id: 'jitter',
+    label: 'Jitter',
+    help: 'Of the packets’ arrival.',
+    value: (s) => s.jitter * 1000,
+    text: (v) => `${v.toFixed(1)} ms`,
+  },
+  {
+    id: 'packets-lost',
+    label: 'Packets lost',
+    help: 'Since the beginning.',
+    value: (s) => s.packetsLost,
+    text: (v) => v.toFixed(0),
+  },
 ]
 
-/** Points of a polyline in a 100 x 20 box, newest on the right. */
+/** Points of a line in a 100 x 20 box, newest on the right. */
 export function sparkline(values: readonly number[]): string {
   const top = Math.max(1e-9, ...values)
   return values
     .map((value, i) => {
       const x = 100 - (values.length - 1 - i) * (100 / (HISTORY - 1))
-      return `${x.toFixed(1)},${(19 - (value / top) * 18).toFixed(1)}`
+      return `${x.toFixed(1)},${(19 - (Math.max(0, value) / top) * 18).toFixed(1)}`
     })
     .join(' ')
 }
 
-export class StatsPanel {
-  private readonly cells: Array<{ value: HTMLElement; line: SVGPolylineElement; past: number[] }> =
-    []
-  private readonly note: HTMLElement
+interface Cell {
+  value: HTMLElement
+  line: SVGPolylineElement
+  area: SVGPolygonElement
+  past: number[]
+}
 
-  constructor(root: HTMLElement) {
-    for (const row of ROWS) {
-      const element = document.createElement('div')
-      element.className = 'row'
-      const label = document.createElement('span')
-      label.textContent = row.label
-      const value = document.createElement('b')
-      value.textContent = '–'
-      value.dataset['stat'] = row.label.toLowerCase().replaceAll(' ', '-')
-      const chart = document.createElementNS(SVG, 'svg')
-      chart.setAttribute('viewBox', '0 0 100 20')
-      chart.setAttribute('preserveAspectRatio', 'none')
-      chart.setAttribute('aria-hidden', 'true')
-      const line = document.createElementNS(SVG, 'polyline')
-      chart.append(line)
-      element.append(label, value, chart)
-      root.append(element)
-      this.cells.push({ value, line, past: [] })
-    }
-    this.note = document.createElement('div')
-    this.note.className = 'row'
-    root.append(this.note)
+export class StatsPanel {
+  private readonly cells: Cell[]
+
+  constructor(
+    rows: HTMLElement,
+    private readonly note: HTMLElement,
+  ) {
+    this.cells = ROWS.map((row) => addRow(rows, row))
   }
 
-  show(stats: StreamStats): void {
+  show(stats: StreamStats, worker: string | null): void {
     ROWS.forEach((row, i) => {
       const cell = this.cells[i]
       if (cell === undefined) return
       const value = row.value(stats)
-      cell.value.textContent = value === null ? '–' : row.text(value, stats)
+      cell.value.textContent = value === null ? NONE : row.text(value)
       if (value === null) return
       cell.past.push(value)
       if (cell.past.length > HISTORY) cell.past.shift()
-      cell.line.setAttribute('points', sparkline(cell.past))
+      draw(cell)
     })
-    this.note.textContent = `${stats.width} × ${stats.height} ${stats.codec ?? ''}`
+    const codec = stats.codec?.replace('video/', '').replace('H264', 'H.264')
+    this.note.textContent = [`${stats.width} × ${stats.height}`, codec, worker]
+      .filter(Boolean)
+      .join(' · ')
   }
 
   clear(): void {
     for (const cell of this.cells) {
-      cell.value.textContent = '–'
+      cell.value.textContent = NONE
       cell.past = []
-      cell.line.removeAttribute('points')
+      draw(cell)
     }
     this.note.textContent = ''
   }
+}
+
+function addRow(rows: HTMLElement, row: Row): Cell {
+  const element = document.createElement('div')
+  element.className = 'row'
+  element.title = row.help
+  const label = document.createElement('span')
+  label.textContent = row.label
+  const value = document.createElement('b')
+  value.textContent = NONE
+  value.dataset['stat'] = row.id
+  const chart = document.createElementNS(SVG, 'svg')
+  chart.setAttribute('viewBox', '0 0 100 20')
+  chart.setAttribute('preserveAspectRatio', 'none')
+  chart.setAttribute('aria-hidden', 'true')
+  const area = document.createElementNS(SVG, 'polygon')
+  const line = document.createElementNS(SVG, 'polyline')
+  chart.append(area, line)
+  element.append(label, value, chart)
+  rows.append(element)
+  return { value, line, area, past: [] }
+}
+
+function draw({ line, area, past }: Cell): void {
+  const points = sparkline(past)
+  line.setAttribute('points', points)
+  const left = points.split(',', 1)[0] ?? '100'
+  area.setAttribute('points', past.length > 1 ? `${left},20 ${points} 100,20` : '')
 }

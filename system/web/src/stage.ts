@@ -1,0 +1,54 @@
+/** The video element: shows a track, and says when its first frame is there. */
+
+export class Stage {
+  private forget: () => void = () => undefined
+
+  constructor(private readonly video: HTMLVideoElement) {}
+
+  /**
+   * Shows a track. Where another one shows already, its last picture stays until the new
+   * one has media. `flows` is called once, with the first frame.
+   */
+  show(track: MediaStreamTrack, stream: MediaStream | null, flows: () => void): void {
+    this.forget()
+    const { video } = this
+    const attach = (): void => {
+      track.onunmute = null
+      video.srcObject = stream ?? new MediaStream([track])
+      video.play().catch(() => undefined) // the page may have to be clicked first
+      this.forget = watchFirstFrame(video, flows)
+    }
+    if (video.srcObject !== null && track.muted) {
+      track.onunmute = attach
+      this.forget = () => {
+        track.onunmute = null
+      }
+    } else attach()
+  }
+
+  clear(): void {
+    this.forget()
+    this.forget = () => undefined
+    this.video.srcObject = null
+  }
+}
+
+/**
+ * Calls `flows` once; the returned function gives up waiting. Frame callbacks come with the
+ * frame, but never in a hidden page; `loadeddata` comes in either.
+ */
+function watchFirstFrame(video: HTMLVideoElement, flows: () => void): () => void {
+  let handle: number | null = null
+  const stop = (): void => {
+    video.removeEventListener('loadeddata', arrived)
+    if (handle !== null) video.cancelVideoFrameCallback(handle)
+    handle = null
+  }
+  const arrived = (): void => {
+    stop()
+    flows()
+  }
+  video.addEventListener('loadeddata', arrived)
+  if ('requestVideoFrameCallback' in video) handle = video.requestVideoFrameCallback(arrived)
+  return stop
+}
