@@ -42,6 +42,7 @@ def take(
         _own(environment, runner, settings, WorkerSwarms(runner))
         return None
     swarm = Swarm(Table(environment.events.request), settings.helpers)
+    gevent.spawn(swarm.warm)
 
     def pace() -> None:
         def spawn(arrival: Arrival) -> None:

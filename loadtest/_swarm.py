@@ -6,6 +6,7 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -53,6 +54,11 @@ class Swarm:
     def start_helpers(self) -> None:
         """Have the helpers ready before a run needs them; raises HelperGone."""
         self.helpers.start(self._node)
+
+    def warm(self) -> None:
+        """Start the helpers ahead of need; who needs them is told what went wrong."""
+        with suppress(HelperGone):
+            self.start_helpers()
 
     def _node(self, place: int) -> str:
         index = self._run.order.share_index if self._run else 0

@@ -104,9 +104,9 @@ class WorkerSwarms:
         self._errors = {}
         for member in members:
             self._runner.send_message(PREFIX + "prepare", {}, member)
-        self._wait(lambda: all(member in self._errors for member in members), READY_S)
+        self._wait(lambda: all(member in self._errors for member in self._present()), READY_S)
         for member in members:
-            error = self._errors.get(member, "did not answer")
+            error = self._errors.get(member, "was lost or did not answer")
             if error is not None:
                 raise HelperGone(f"Locust worker {self._number(member)}: {error}")
 

@@ -147,7 +147,16 @@ def test_a_worker_that_does_not_answer_is_named(
 ) -> None:
     monkeypatch.setattr(_swarms, "READY_S", 0.01)
     net.silent.add("b")
-    with pytest.raises(HelperGone, match="Locust worker 0: did not answer"):
+    with pytest.raises(HelperGone, match="Locust worker 0: was lost or did not answer"):
+        master.prepare()
+
+
+def test_nobody_waits_for_a_worker_that_is_gone_before_it_is_ready(
+    net: Net, master: WorkerSwarms
+) -> None:
+    net.silent.add("b")
+    gevent.spawn(net.clients.pop, "b")
+    with gevent.Timeout(5), pytest.raises(HelperGone, match="Locust worker 0: was lost"):
         master.prepare()
 
 
