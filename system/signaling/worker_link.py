@@ -279,6 +279,7 @@ class WorkerLink:
     async def _hand_on(self, session_id: str, fence: Fence) -> None:
         """The worker goes away, not the viewer."""
         ledger = self._node.ledger
+        await ledger.drain(self.worker_id, WORKER_STOPPED)
         session = await ledger.requeue(session_id, lost=fence)
         if session is None:
             await ledger.release(session_id, fence=fence, reason=WORKER_STOPPED)

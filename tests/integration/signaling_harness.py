@@ -260,6 +260,7 @@ class Stage:
         slots: int = 4,
         generation: int = 1,
         sessions: Any = (),
+        projects: Any = None,
         registered: bool = True,
         **more: Any,
     ) -> Worker:
@@ -272,6 +273,7 @@ class Stage:
             generation=generation,
             slots=slots,
             sessions=list(sessions),
+            projects=projects or {},
         )
         if registered:
             await worker.expect("registered")
