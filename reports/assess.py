@@ -2,49 +2,109 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from reports import gates, statistics, validity
-from reports.gates import GateResult
-from reports.measure import Samples, measure
+from reports import baselines, capacity, gates, measure, statistics, validity
+from reports.baselines import History
+from reports.capacity import Capacity
+from reports.evidence import Evidence, GateResult, RunFigures
+from reports.model import Model, read_model
 from reports.rundir import RunReader
+from reports.samples import Samples
 from reports.statistics import Stats
 from reports.validity import Check
 from reports.verdict import Verdict, decide
-from scenarios import schedule
 from scenarios.schedule import StageSpan
 
 
 @dataclass(frozen=True)
 class Assessment:
-    """A run, its samples, and what follows from them."""
+    """A run, its samples, and what follows from them.
+
+    ``from_start`` are joins and inputs measured from when they really began.
+    """
 
     run: RunReader
     spans: list[StageSpan]
     samples: dict[str, Samples]
     stats: dict[str, Stats]
+    from_start: dict[str, Stats]
     gates: list[GateResult]
     checks: list[Check]
     verdict: Verdict
+    history: History
+    model: Model | None
+    capacity: Capacity | None
+
+    @property
+    def figures(self) -> RunFigures:
+        """The run as one observation among others."""
+        return RunFigures(self.run.info.started_at, self.samples, self.spans)
 
 
-def assess(run: RunReader) -> Assessment:
-    """Assess a run; raises RunDirError where its files are unfit."""
-    spans = schedule.stages(run.scenario)
-    samples = measure(run)
-    gated = {
-        gate.metric: [other.stat for other in run.scenario.gates if other.metric == gate.metric]
-        for gate in run.scenario.gates
+def assess(
+    run: RunReader,
+    *,
+    baseline_dir: Path | None = None,
+    together: Sequence[Assessment] = (),
+    against: Sequence[Assessment] = (),
+) -> Assessment:
+    """Assess a run; raises RunDirError where its files are unfit.
+
+    ``together`` are other runs of the same build, ``against`` runs of the build
+    that it is compared with; both only matter to regression gates.
+    """
+    spans = run.spans
+    samples = measure.measure(run)
+    asked: dict[str, list[str]] = {}
+    for gate in run.scenario.gates:
+        asked.setdefault(gate.metric, []).append(gate.stat)
+    seed = run.info.seed
+    stats = {
+        name: found
+        for name, every in samples.items()
+        if (found := statistics.summarise(every.during(spans), seed, asked.get(name, [])))
     }
-    stats: dict[str, Stats] = {}
-    for name, found in samples.items():
-        summary = statistics.summarise(found.during(spans), run.info.seed, gated.get(name, []))
-        if summary is not None:
-            stats[name] = summary
-    results = gates.evaluate(run.scenario.gates, samples, spans, run.info)
+    late = {
+        name: found
+        for name, every in measure.from_start(run, samples).items()
+        if (found := statistics.summarise(every.during(spans), seed))
+    }
+    history = baselines.read(run, baseline_dir)
+    model = read_model(run)
+    mine = RunFigures(run.info.started_at, samples, spans)
+    evidence = Evidence(
+        info=run.info,
+        samples=samples,
+        spans=spans,
+        stats=stats,
+        candidates=[mine, *(other.figures for other in together)],
+        baselines=history.runs,
+        against=[other.figures for other in against],
+        prediction=model,
+        left_out=history.left_out,
+    )
+    results = gates.evaluate(run.scenario.gates, evidence)
     checks = validity.judge(run, samples, results)
-    verdict = decide(
+    return Assessment(
+        run=run,
+        spans=spans,
+        samples=samples,
+        stats=stats,
+        from_start=late,
+        gates=results,
+        checks=checks,
+        verdict=_verdict(results, checks),
+        history=history,
+        model=model,
+        capacity=capacity.conclude(run, samples, spans),
+    )
+
+
+def _verdict(results: Sequence[GateResult], checks: Sequence[Check]) -> Verdict:
+    return decide(
         [(result.gate.id, result.verdict) for result in results],
         [check.reason for check in checks if not check.ok],
     )
-    return Assessment(run, spans, samples, stats, results, checks, verdict)

@@ -11,7 +11,8 @@ from reports.html import html
 from reports.junit import junit
 from reports.markdown import markdown
 from reports.plots import plots
-from reports.rundir import RunReader, write_json, write_text
+from reports.rundir import RunReader
+from reports.runinfo import write_json, write_text
 from reports.summary import gate_list, summary, validity
 from reports.verdict import Verdict
 

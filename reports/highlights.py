@@ -1,131 +1,105 @@
-"""What a reader wants to know first: key figures, slowest phase, worst sessions, failures."""
+"""What a reader wants to know first: key figures, what broke, and how the model did."""
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass
 
-import pandas as pd
-
 from reports.assess import Assessment
-from reports.plots import join_phases
+from reports.attributes import attributes
+from reports.marks import NONE
 from scenarios.quantities import render
 from system.protocol.metrics import METRICS
 
-WORST = 10
-NONE = "–"
-
-PHASE_OWNERS = {
-    "schedule": "the load generator",
-    "ws": "signaling",
-    "allocate": "the orchestrator",
-    "queue": "the worker pool",
-    "sdp": "signaling and worker",
-    "ice": "the network path",
-    "dtls": "worker and client",
-    "first_packet": "the worker's renderer and encoder",
-    "first_frame": "the media path",
-}
+_COMPARED = ("mean", "p50", "p95")
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One key figure: its name, its big number, and what stands below it."""
+    """One key figure: its name, its big number, what stands below it, and the change."""
 
     name: str
     value: str
     detail: str
     samples: str
+    delta: str = ""
 
 
 @dataclass(frozen=True)
-class Session:
-    """One line of the list of worst sessions; absent values are None."""
+class Failure:
+    """Sessions that broke in the same way; ``between_s``: first and last, seconds of the run."""
 
-    session: str
-    stage: str
-    tier: str
-    outcome: str
-    join_s: float | None
-    latency_s: float | None
-    fps: float | None
-    delivery: float | None
-    freeze: float | None
-    lost: int
+    what: str
+    reason: str
+    count: int
+    between_s: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A figure of the model beside the measured one."""
+
+    metric: str
+    stat: str
+    measured: str
+    predicted: str
+    apart: str
 
 
 def key_figures(assessment: Assessment) -> list[Figure]:
-    """Build the five figures at the top of a report."""
+    """Build the figures at the top of a report; a simulation has others than a load test."""
+    if assessment.run.info.kind == "simulated":
+        return [
+            _figure(assessment, "session.join_time", "Join time", "p50", "p95", "arrivals"),
+            _figure(assessment, "pool.wait", "Waited or blocked", "mean", "", "arrivals"),
+            _figure(assessment, "pool.wait_time", "Wait for a worker", "mean", "p95", "arrivals"),
+            _figure(assessment, "session.abandoned", "Abandoned", "mean", "", "arrivals"),
+            _figure(assessment, "pool.cost", "Cost", "mean", "max", "changes of the pool"),
+        ]
     return [
-        _pair(assessment, "session.join_time", "Join time, median", "joins"),
-        _pair(assessment, "input.to_frame", "Input to frame, median", "inputs"),
-        _single(assessment, "video.fps", "Frame rate, median", "p50", "p05", "viewer seconds"),
-        _single(assessment, "video.bitrate", "Bitrate, mean", "mean", "p95", "viewer seconds"),
-        _single(assessment, "video.freeze_ratio", "Frozen time, mean", "mean", "max", "sessions"),
+        _figure(assessment, "session.join_time", "Join time", "p50", "p95", "joins"),
+        _figure(assessment, "input.to_frame", "Input to frame", "p50", "p95", "inputs"),
+        _figure(assessment, "video.fps", "Frame rate", "p50", "p05", "viewer seconds"),
+        _figure(assessment, "video.bitrate", "Bitrate", "mean", "p95", "viewer seconds"),
+        _figure(assessment, "video.freeze_ratio", "Frozen time", "mean", "max", "sessions"),
     ]
 
 
-def slowest_phase(assessment: Assessment) -> str:
-    """Say in a sentence which part of the join takes longest, and whose it is."""
-    phases = join_phases(assessment)
-    total = float(phases.to_numpy().sum()) if not phases.empty else 0.0
-    if total <= 0:
-        return ""
-    sums = phases.sum()
-    name = str(sums.idxmax())
-    share = float(sums[name]) / total
-    return (
-        f"{share:.0%} of the time to join is spent in {name.replace('_', ' ')}, "
-        f"which is {PHASE_OWNERS[name]}."
-    )
-
-
-def failures(assessment: Assessment) -> list[tuple[str, str, int]]:
-    """Count failed, abandoned and interrupted sessions by reason: (what, reason, sessions)."""
-    events = assessment.run.events
-    counted: dict[tuple[str, str], int] = {}
+def failures(assessment: Assessment) -> list[Failure]:
+    """Group failed, abandoned and interrupted sessions by reason, commonest first."""
+    found: list[Failure] = []
     for what in ("failed", "abandoned", "interrupted"):
-        rows = events[(events["event"] == f"session.{what}") & (events["value"] == 1.0)]
-        for attrs in rows["attrs"]:
-            key = (what, _reason(attrs) or "no reason given")
-            counted[key] = counted.get(key, 0) + 1
-    ordered = sorted(counted.items(), key=lambda item: -item[1])
-    return [(what, reason, count) for (what, reason), count in ordered]
+        rows = assessment.run.rows(f"session.{what}")
+        rows = rows[rows["value"] == 1.0]
+        reasons = {text: _reason(text) for text in rows["attrs"].cat.categories}
+        named = rows["attrs"].astype(object).map(reasons).replace("", "no reason given")
+        for reason, t_us in rows["t_us"].groupby(named.fillna("no reason given")):
+            between_s = (float(t_us.min()) / 1e6, float(t_us.max()) / 1e6)
+            found.append(Failure(what, str(reason), len(t_us), between_s))
+    return sorted(found, key=lambda failure: -failure.count)
 
 
-def worst_sessions(assessment: Assessment) -> list[Session]:
-    """List the ten measured sessions that fared worst.
-
-    Sessions that broke come first; the others by the sum of their ranks in join
-    time, latency, undelivered frames and freezes.
-    """
-    table = _by_session(assessment)
-    if table.empty:
+def against_model(assessment: Assessment) -> list[Comparison]:
+    """Lay what was predicted beside what was measured, for every figure that both have."""
+    model = assessment.model
+    if model is None:
         return []
-    ranks = (
-        table["join"].rank(pct=True).fillna(0)
-        + table["latency"].rank(pct=True).fillna(0)
-        + (-table["delivery"]).rank(pct=True).fillna(0)
-        + table["freeze"].rank(pct=True).fillna(0)
-    )
-    broken = table["outcome"] != ""
-    order = (ranks + 10.0 * broken).sort_values(ascending=False, kind="stable").index[:WORST]
-    return [
-        Session(
-            session=str(name),
-            stage=str(row["stage"]),
-            tier=str(row["tier"]),
-            outcome=str(row["outcome"]) or "ok",
-            join_s=_known(row["join"]),
-            latency_s=_known(row["latency"]),
-            fps=_known(row["fps"]),
-            delivery=_known(row["delivery"]),
-            freeze=_known(row["freeze"]),
-            lost=int(row["lost"]),
-        )
-        for name, row in table.loc[order].iterrows()
-    ]
+    lines = []
+    for name, stats in assessment.stats.items():
+        for stat in _COMPARED:
+            predicted, measured = model.figure(name, stat), stats.values[stat]
+            if predicted is None or (stat != "mean" and METRICS[name].unit == "ratio"):
+                continue
+            apart = f"{measured / predicted - 1:+.1%}" if predicted else NONE
+            lines.append(
+                Comparison(
+                    name,
+                    stat,
+                    _with_interval(measured, stats.ci95.get(stat), stats.unit),
+                    _with_interval(predicted, model.interval(name, stat), stats.unit),
+                    apart.replace("inf%", "∞"),
+                )
+            )
+    return lines
 
 
 def shown(value: float | None, unit: str) -> str:
@@ -133,73 +107,50 @@ def shown(value: float | None, unit: str) -> str:
     return NONE if value is None else render(value, unit)
 
 
-def _by_session(assessment: Assessment) -> pd.DataFrame:
-    events = assessment.run.events
-    measured = {span.name for span in assessment.spans if span.measured}
-    events = events[events["stage"].isin(measured) & (events["session_id"] != "")]
-    samples = assessment.run.samples
-    samples = samples[samples["duration_s"] >= 0.5]
-    table = pd.DataFrame({"stage": events.groupby("session_id")["stage"].first()})
-
-    def of(name: str) -> pd.Series[float]:
-        return events[events["event"] == name].set_index("session_id")["value"].dropna()
-
-    table["join"] = of("session.join_time").groupby(level=0).first()
-    table["latency"] = of("input.to_frame").groupby(level=0).quantile(0.95)
-    table["freeze"] = of("video.freeze_ratio").groupby(level=0).first()
-    table["lost"] = of("input.lost").groupby(level=0).sum()
-    by_session = samples.groupby("session_id")
-    table["tier"] = by_session["tier"].first()
-    table["fps"] = by_session["frames_received"].sum() / by_session["duration_s"].sum()
-    captured = by_session["frames_captured"].sum()
-    table["delivery"] = by_session["frames_received"].sum() / captured.where(captured > 0)
-    table["delivery"] = table["delivery"].clip(upper=1.0)
-    table["lost"] = table["lost"].fillna(0)
-    table["tier"] = table["tier"].fillna("")
-    table["outcome"] = ""
-    for what in ("interrupted", "abandoned", "failed"):
-        flags = of(f"session.{what}").groupby(level=0).max()
-        table.loc[table.index.isin(flags[flags == 1.0].index), "outcome"] = what
-    return table
-
-
-def _pair(assessment: Assessment, metric: str, name: str, noun: str) -> Figure:
-    stats = assessment.stats.get(metric)
-    if stats is None:
-        return Figure(name, NONE, "no data", "")
-    unit = stats.unit
-    detail = f"p95 {render(stats.values['p95'], unit)}"
-    if "p95" in stats.ci95:
-        low, high = stats.ci95["p95"]
-        detail += f" ({render(low, unit)} to {render(high, unit)})"
-    tail = f", {stats.censored} never came" if stats.censored else ""
-    return Figure(name, render(stats.values["p50"], unit), detail, f"n = {stats.n} {noun}{tail}")
-
-
-def _single(
+def _figure(
     assessment: Assessment, metric: str, name: str, first: str, second: str, noun: str
 ) -> Figure:
+    word = "mean" if first == "mean" else "median"
     stats = assessment.stats.get(metric)
     if stats is None:
-        return Figure(name, NONE, "no data", "")
-    unit = METRICS[metric].unit
-    detail = f"{second} {render(stats.values[second], unit)}"
-    return Figure(name, render(stats.values[first], unit), detail, f"n = {stats.n} {noun}")
+        return Figure(f"{name}, {word}", NONE, "no data", "")
+    unit = stats.unit
+    detail = ""
+    if second:
+        interval = stats.ci95.get(second)
+        detail = f"{second} {_with_interval(stats.values[second], interval, unit)}"
+    late = assessment.from_start.get(metric)
+    tail = f", {stats.censored} never came" if stats.censored else ""
+    if late is not None and late.values[first] < 0.99 * stats.values[first]:
+        tail += f"; {render(late.values[first], unit)} without the generator's delay"
+    return Figure(
+        f"{name}, {word}",
+        render(stats.values[first], unit),
+        detail,
+        f"n = {stats.n} {noun}{tail}",
+        _delta(assessment, metric, first),
+    )
 
 
-def _reason(attrs: object) -> str:
-    try:
-        parsed = json.loads(str(attrs)) if attrs else {}
-    except ValueError:
+def _delta(assessment: Assessment, metric: str, stat: str) -> str:
+    center = assessment.history.center(metric, stat)
+    value = assessment.stats[metric].values[stat]
+    if center is None or not 0 < value < float("inf"):
         return ""
-    if not isinstance(parsed, dict):
-        return ""
+    count = len(assessment.history.runs)
+    return f"{value / center - 1:+.1%} on {count} baseline run{'' if count == 1 else 's'}"
+
+
+def _with_interval(value: float, interval: tuple[float, float] | None, unit: str) -> str:
+    if interval is None:
+        return render(value, unit)
+    low, high = interval
+    return f"{render(value, unit)} ({render(low, unit)} to {render(high, unit)})"
+
+
+def _reason(text: object) -> str:
+    parsed = attributes(text)
     told = next((str(parsed[key]) for key in ("code", "reason", "error") if parsed.get(key)), "")
     if told and parsed.get("phase"):
         told += f" in phase {parsed['phase']}"
     return told[:200]
-
-
-def _known(value: object) -> float | None:
-    number = float(value) if isinstance(value, int | float) else math.nan
-    return None if math.isnan(number) else number

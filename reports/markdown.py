@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from reports import highlights
 from reports.assess import Assessment
+from reports.faults import faults
 from reports.html import command, facts
+from reports.joins import slowest_phase
+from reports.marks import gate_line
 from scenarios.quantities import render
 
 
@@ -14,28 +17,28 @@ def markdown(assessment: Assessment) -> str:
     lines = [f"# {assessment.verdict.word}: {info.name}", "", assessment.verdict.reason, ""]
     lines += ["; ".join(facts(assessment)) + ".", ""]
     lines += _table(
-        ["", "", "", ""],
+        ["", "", "", "", ""],
         [
-            [f"**{figure.name}**", figure.value, figure.detail, figure.samples]
+            [f"**{figure.name}**", figure.value, figure.detail, figure.delta, figure.samples]
             for figure in highlights.key_figures(assessment)
         ],
     )
-    slowest = highlights.slowest_phase(assessment)
+    if assessment.capacity is not None:
+        lines += [assessment.capacity.sentence, ""]
+    slowest = slowest_phase(assessment)
     if slowest:
         lines += [slowest, ""]
     if assessment.gates:
         lines += ["## Gates", ""]
         rows = []
         for result in assessment.gates:
-            gate = result.gate
-            sign = "≤" if gate.op == "<=" else "≥"
-            during = f" during {gate.during}" if gate.during else ""
-            interval = ""
-            if result.ci95:
-                interval = " to ".join(render(end, gate.unit) for end in result.ci95)
-            limit = f"{sign} {render(gate.limit, gate.unit)}"
-            what = f"{gate.metric} {gate.stat}{during}"
-            rows.append([gate.id, what, limit, result.reason, interval, f"**{result.verdict}**"])
+            line = gate_line(result)
+            stat = result.gate.stat
+            what = f"{line.metric.replace(' ', f' {stat} ', 1)}" if " " in line.metric else ""
+            what = what or f"{line.metric} {stat}"
+            rows.append(
+                [line.id, what, line.rule, result.reason, line.interval, f"**{line.verdict}**"]
+            )
         lines += _table(["gate", "metric", "limit", "measured", "95 % interval", "verdict"], rows)
     if assessment.checks:
         lines += ["## Validity", ""]
@@ -43,10 +46,27 @@ def markdown(assessment: Assessment) -> str:
             mark = "x" if check.ok else " "
             lines.append(f"- [{mark}] {check.text}: {check.shown} (at most {check.shown_limit})")
         lines.append("")
+    found = faults(assessment.run)
+    if found:
+        lines += ["## Faults", ""]
+        rows = [
+            [str(number), fault.kind, render(fault.at_s, "s"), *fault.told]
+            for number, fault in enumerate(found, start=1)
+        ]
+        lines += _table(["", "fault", "at", "hit", "viewers", "pictures again after"], rows)
     broken = highlights.failures(assessment)
     if broken:
         lines += ["## Sessions that broke", ""]
-        lines += _table(["what", "reason", "sessions"], [[a, b, str(n)] for a, b, n in broken])
+        rows = [
+            [one.what, one.reason, str(one.count), *(render(at_s, "s") for at_s in one.between_s)]
+            for one in broken
+        ]
+        lines += _table(["what", "reason", "sessions", "first", "last"], rows)
+    compared = highlights.against_model(assessment)
+    if compared:
+        lines += ["## Model and measurement", ""]
+        rows = [[f"{c.metric} {c.stat}", c.measured, c.predicted, c.apart] for c in compared]
+        lines += _table(["", "measured", "predicted", "apart"], rows)
     return "\n".join([*lines, "## Reproduce", "", "```", command(info), "```", ""])
 
 

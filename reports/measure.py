@@ -1,133 +1,154 @@
-"""Turns the rows of a run into samples per metric: value, session, time, stage.
+"""Turns the rows of a run into samples per metric.
 
 Session and input metrics are events; session-second metrics are computed from
-``samples``; pool metrics are weighted by time. A censored sample has the value
-infinity: it ranks last. NaN is no sample.
+``samples``; pool metrics are weighted by time. NaN is no sample, a censored one
+is infinite.
+
+An event row with ``attrs`` ``{"histogram": {...}}`` (``LogHistogram.to_json``)
+and no value stands for many samples of its session, each within 1 %: what a
+session's summary still knows when its rows were lost, or were too many.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from reports import pools
+from reports.attributes import attributes
 from reports.rundir import RunReader
-from scenarios import schedule
-from scenarios.pool import Price
+from reports.samples import Bools, Floats, Ints, Samples, stage_codes
 from scenarios.schedule import StageSpan
-from system.protocol.metrics import CENSORED_BY, METRICS, Metric, Per
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
+from system.client.histogram import GROWTH, LogHistogram
+from system.protocol.metrics import CENSORED_BY, METRICS, Per
 
 SHORTEST_SECOND_S = 0.5
 """A session's last, partial second counts from this length on: rates over less are noise."""
 
-_POOL_STATES = ("ready", "booting", "busy", "stopped")
-
-
-@dataclass(frozen=True)
-class Samples:
-    """The samples of one metric, all of one length.
-
-    ``sessions`` are codes of the clusters for the bootstrap, ``stages`` indices
-    into the spans of the scenario (-1: none), ``weights_s`` the time for which
-    each value held, or None where every sample counts the same.
-    """
-
-    metric: Metric
-    values: Floats
-    sessions: Ints
-    t_s: Floats
-    stages: Ints
-    weights_s: Floats | None = None
-
-    def during(self, spans: Sequence[StageSpan], stage: str | None = None) -> Samples:
-        """Keep the samples of one stage, or of all measured ones."""
-        wanted = [
-            index
-            for index, span in enumerate(spans)
-            if (span.name == stage if stage is not None else span.measured)
-        ]
-        keep = np.isin(self.stages, wanted)
-        weights = None if self.weights_s is None else self.weights_s[keep]
-        return Samples(
-            self.metric,
-            self.values[keep],
-            self.sessions[keep],
-            self.t_s[keep],
-            self.stages[keep],
-            weights,
-        )
+_REPLICATION = re.compile(r"r([0-9]+)(?:/.*)?")
 
 
 def measure(run: RunReader) -> dict[str, Samples]:
     """Compute the samples of every metric that has any, measured stages or not."""
-    spans = schedule.stages(run.scenario)
     found = {
-        **dict(_event_metrics(run.events, spans)),
-        **dict(_second_metrics(run.samples, spans)),
-        **dict(_pool_metrics(run.system, spans, run.scenario.pool.price)),
+        **_event_metrics(run),
+        **dict(_second_metrics(run)),
+        **dict(pools.metrics(run, replications(run, run.system["node"]))),
     }
     return {name: found[name] for name in METRICS if name in found}
 
 
-def stage_codes(t_s: Floats, spans: Sequence[StageSpan]) -> Ints:
-    """Find the stage of each time; -1 before the first and after the last."""
-    edges = np.array([span.start_s for span in spans] + [spans[-1].end_s])
-    codes = np.searchsorted(edges, t_s, side="right").astype(np.int64) - 1
-    codes[codes >= len(spans)] = -1
-    return codes
+def from_start(run: RunReader, samples: dict[str, Samples]) -> dict[str, Samples]:
+    """Measure joins and inputs from when they really began, not from when they were due.
+
+    A generator that is late delays what it measures; both figures stand side by
+    side. A join began when its ``schedule`` phase was over; a row of an input
+    that was sent late says so in ``attrs`` as ``{"late_s": seconds}``.
+    """
+    found = {}
+    joins, late = samples.get("session.join_time"), samples.get("session.join.schedule")
+    if joins is not None and late is not None:
+        by_session = dict(zip(late.sessions.tolist(), late.values.tolist(), strict=True))
+        offset = np.array([by_session.get(code, 0.0) for code in joins.sessions.tolist()])
+        found["session.join_time"] = replace(joins, values=joins.values - offset)
+    inputs = run.rows("input.to_frame")
+    if any("late_s" in str(text) for text in inputs["attrs"].cat.categories):
+        late_s = _of_attrs(inputs["attrs"], lambda attrs: attrs.get("late_s"))
+        values = inputs["value"].to_numpy(dtype=np.float64) - np.nan_to_num(late_s)
+        told = _samples("input.to_frame", inputs.assign(value=values), run, run.spans)
+        if told is not None:
+            found["input.to_frame"] = told
+    return found
 
 
-def _event_metrics(
-    events: pd.DataFrame, spans: Sequence[StageSpan]
-) -> Iterator[tuple[str, Samples]]:
-    wanted = [name for name, metric in METRICS.items() if metric.per is not Per.SESSION_SECOND]
-    rows = events[events["event"].isin(wanted)]
-    if rows.empty:
-        return
-    values = rows["value"].to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-    values[np.isnan(values) & _censored(rows)] = np.inf
-    t_s = rows["t_us"].to_numpy(dtype=np.float64) / 1e6
-    index = {span.name: code for code, span in enumerate(spans)}
-    named = rows["stage"].map(index)
-    stages = np.where(named.isna(), stage_codes(t_s, spans), named.fillna(-1)).astype(np.int64)
-    sessions, _ = pd.factorize(rows["session_id"])
-    name_of = rows["event"].to_numpy()
-    every = {}
-    for name in wanted:
-        mask = (name_of == name) & ~np.isnan(values)
-        if mask.any():
-            every[name] = Samples(
-                METRICS[name],
-                values[mask],
-                sessions[mask].astype(np.int64),
-                t_s[mask],
-                stages[mask],
-            )
+def replications(run: RunReader, nodes: pd.Series[str]) -> Ints | None:
+    """Find the replication of each row by its node; None in a run that has only one."""
+    if run.info.kind == "measured":
+        return None
+    matches = [_REPLICATION.fullmatch(str(node)) for node in nodes.cat.categories]
+    numbers = np.array([0 if match is None else int(match[1]) for match in matches] or [0])
+    codes = numbers[nodes.cat.codes.to_numpy()].astype(np.int64)
+    return codes if len(np.unique(codes)) > 1 else None
+
+
+def _event_metrics(run: RunReader) -> dict[str, Samples]:
+    every: dict[str, Samples] = {}
+    for name, metric in METRICS.items():
+        if metric.per is Per.SESSION_SECOND or metric.per is Per.TIME:
+            continue
+        found = _samples(name, run.rows(name), run, run.spans)
+        if found is not None:
+            every[name] = found
     for name, causes in CENSORED_BY.items():
         completed = _with_unwritten(name, every, causes)
         if completed is not None:
             every[name] = completed
-    yield from every.items()
+    return every
 
 
-def _censored(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
-    def says(attrs: object) -> bool:
-        if not isinstance(attrs, str) or "censored" not in attrs:
-            return False
+def _samples(
+    name: str, rows: pd.DataFrame, run: RunReader, spans: Sequence[StageSpan]
+) -> Samples | None:
+    if rows.empty:
+        return None
+    values = rows["value"].to_numpy(dtype=np.float64, copy=True)
+    values[np.isinf(values)] = np.nan
+    censored = _of_attrs(rows["attrs"], lambda attrs: attrs.get("censored") is True) == 1.0
+    values[np.isnan(values) & censored] = np.inf
+    t_s = rows["t_us"].to_numpy(dtype=np.float64) / 1e6
+    index = {span.name: code for code, span in enumerate(spans)}
+    names = np.array([index.get(str(stage), -1) for stage in rows["stage"].cat.categories] + [-1])
+    stages = names[rows["stage"].cat.codes.to_numpy()]
+    stages = np.where(stages < 0, stage_codes(t_s, spans), stages).astype(np.int64)
+    days = replications(run, rows["node"])
+    sessions = rows["session_id"].cat.codes.to_numpy().astype(np.int64)
+    if days is not None:
+        sessions = days * len(rows["session_id"].cat.categories) + sessions
+    every = Samples(METRICS[name], values, sessions, t_s, stages, replications=days)
+    taken = every.take(~np.isnan(values))
+    unpacked = _unpacked(rows["attrs"], every)
+    if unpacked is not None:
+        taken = _joined(taken, unpacked)
+    return taken if len(taken.values) else None
+
+
+def _of_attrs(attrs: pd.Series[str], look: Callable[[dict[str, object]], object]) -> Floats:
+    """Look into ``attrs`` of every row, once for each distinct text; NaN where there is nothing."""
+    found = [look(attributes(text)) for text in attrs.cat.categories]
+    numbers = [float(value) if isinstance(value, int | float) else np.nan for value in found]
+    return np.array([*numbers, np.nan])[attrs.cat.codes.to_numpy()]
+
+
+def _unpacked(attrs: pd.Series[str], every: Samples) -> Samples | None:
+    """Samples of the rows that carry a histogram: the middles of its buckets."""
+    held: dict[int, Floats] = {}
+    for code, text in enumerate(attrs.cat.categories):
+        if "histogram" not in str(text):
+            continue
         try:
-            parsed = json.loads(attrs)
-        except ValueError:
-            return False
-        return isinstance(parsed, dict) and parsed.get("censored") is True
+            held[code] = _middles(LogHistogram.from_json(attributes(text)["histogram"]))  # type: ignore[arg-type]
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError):
+            continue
+    codes = attrs.cat.codes.to_numpy()
+    places = np.flatnonzero(np.isin(codes, list(held)) & np.isnan(every.values))
+    if not len(places):
+        return None
+    lengths = [len(held[int(codes[place])]) for place in places]
+    repeated = every.take(np.repeat(places, lengths))
+    return replace(repeated, values=np.concatenate([held[int(codes[place])] for place in places]))
 
-    return rows["attrs"].map(says).to_numpy(dtype=np.bool_)
+
+def _middles(histogram: LogHistogram) -> Floats:
+    buckets = np.array(sorted(histogram.counts), dtype=np.float64)
+    counts = [histogram.counts[int(bucket)] for bucket in buckets]
+    middles = np.repeat(np.power(GROWTH, buckets + 0.5), counts)
+    if histogram.n:
+        middles = np.clip(middles, histogram.minimum, histogram.maximum)
+    return np.concatenate([np.zeros(histogram.zeros), middles, np.full(histogram.censored, np.inf)])
 
 
 def _with_unwritten(name: str, every: dict[str, Samples], causes: Sequence[str]) -> Samples | None:
@@ -137,76 +158,69 @@ def _with_unwritten(name: str, every: dict[str, Samples], causes: Sequence[str])
     has no latency; whether or not a row says so, they must not vanish.
     """
     present = every.get(name)
-    told = [every[cause] for cause in causes if cause in every]
-    if not told:
-        return present
-    happened = [samples.values == 1.0 for samples in told]
-    sessions = np.concatenate([s.sessions[m] for s, m in zip(told, happened, strict=True)])
-    t_s = np.concatenate([s.t_s[m] for s, m in zip(told, happened, strict=True)])
-    stages = np.concatenate([s.stages[m] for s, m in zip(told, happened, strict=True)])
-    if METRICS[name].per is Per.SESSION:
-        sessions, first = np.unique(sessions, return_index=True)
-        t_s, stages = t_s[first], stages[first]
-        new = np.ones(len(sessions), dtype=np.bool_)
-        if present is not None:
-            new = ~np.isin(sessions, present.sessions)
-    else:
-        order = np.argsort(sessions, kind="stable")
-        sessions, t_s, stages = sessions[order], t_s[order], stages[order]
-        starts = np.searchsorted(sessions, sessions, side="left")
-        rank = np.arange(len(sessions)) - starts
-        written = np.zeros(len(sessions), dtype=np.int64)
-        if present is not None:
-            known = np.sort(present.sessions[np.isinf(present.values)])
-            written = np.searchsorted(known, sessions, side="right") - np.searchsorted(
-                known, sessions, side="left"
-            )
-        new = rank >= written
-    if not new.any():
-        return present
-    extra = Samples(
-        METRICS[name],
-        np.full(int(new.sum()), np.inf),
-        sessions[new],
-        t_s[new],
-        stages[new],
-    )
+    for cause in causes:
+        if cause not in every:
+            continue
+        lost = every[cause].take(every[cause].values == 1.0)
+        lost = replace(lost, metric=METRICS[name], values=np.full(len(lost.values), np.inf))
+        if METRICS[name].per is Per.SESSION:
+            _, first = np.unique(lost.sessions, return_index=True)
+            lost = lost.take(first.astype(np.int64))
+            known = np.array([]) if present is None else present.sessions
+            lost = lost.take(~np.isin(lost.sessions, known))
+        else:
+            lost = lost.take(_beyond_written(lost.sessions, present))
+        if len(lost.values):
+            present = lost if present is None else _joined(present, lost)
+    return present
+
+
+def _beyond_written(sessions: Ints, present: Samples | None) -> Bools:
+    """Say which lost samples have no censored row of their own, session by session."""
+    order = np.argsort(sessions, kind="stable")
+    ordered = sessions[order]
+    rank = np.empty(len(sessions), dtype=np.int64)
+    rank[order] = np.arange(len(sessions)) - np.searchsorted(ordered, ordered, side="left")
     if present is None:
-        return extra
+        return np.ones(len(sessions), dtype=np.bool_)
+    known = np.sort(present.sessions[np.isinf(present.values)])
+    written = np.searchsorted(known, sessions, "right") - np.searchsorted(known, sessions, "left")
+    beyond: Bools = rank >= written
+    return beyond
+
+
+def _joined(first: Samples, second: Samples) -> Samples:
+    days = None
+    if first.replications is not None and second.replications is not None:
+        days = np.concatenate([first.replications, second.replications])
     return Samples(
-        METRICS[name],
-        np.concatenate([present.values, extra.values]),
-        np.concatenate([present.sessions, extra.sessions]),
-        np.concatenate([present.t_s, extra.t_s]),
-        np.concatenate([present.stages, extra.stages]),
+        first.metric,
+        np.concatenate([first.values, second.values]),
+        np.concatenate([first.sessions, second.sessions]),
+        np.concatenate([first.t_s, second.t_s]),
+        np.concatenate([first.stages, second.stages]),
+        replications=days,
     )
 
 
-def _second_metrics(
-    samples: pd.DataFrame, spans: Sequence[StageSpan]
-) -> Iterator[tuple[str, Samples]]:
-    rows = samples[samples["duration_s"] >= SHORTEST_SECOND_S]
+def _second_metrics(run: RunReader) -> Iterator[tuple[str, Samples]]:
+    rows = run.samples[run.samples["duration_s"] >= SHORTEST_SECOND_S]
     if rows.empty:
         return
     t_s = rows["t_us"].to_numpy(dtype=np.float64) / 1e6
-    stages = stage_codes(t_s, spans)
-    sessions = pd.factorize(rows["session_id"])[0].astype(np.int64)
+    stages = stage_codes(t_s, run.spans)
+    sessions = rows["session_id"].cat.codes.to_numpy().astype(np.int64)
 
     def column(name: str) -> Floats:
-        return rows[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        return rows[name].to_numpy(dtype=np.float64)
 
     received, lost = column("packets_received"), column("packets_lost")
+    captured = column("frames_captured")
     with np.errstate(divide="ignore", invalid="ignore"):
+        delivered = np.where(captured > 0, column("frames_received") / captured, np.nan)
         computed = {
             "video.fps": column("frames_received") / column("duration_s"),
-            "video.frame_delivery": np.minimum(
-                np.where(
-                    column("frames_captured") > 0,
-                    column("frames_received") / column("frames_captured"),
-                    np.nan,
-                ),
-                1.0,
-            ),
+            "video.frame_delivery": np.minimum(delivered, 1.0),
             "video.bitrate": 8.0 * column("bytes_received") / column("duration_s"),
             "net.rtt": column("rtt_s"),
             "net.jitter": column("jitter_s"),
@@ -215,27 +229,4 @@ def _second_metrics(
     for name, values in computed.items():
         keep = np.isfinite(values)
         if keep.any():
-            yield (
-                name,
-                Samples(METRICS[name], values[keep], sessions[keep], t_s[keep], stages[keep]),
-            )
-
-
-def _pool_metrics(
-    system: pd.DataFrame, spans: Sequence[StageSpan], price: Price
-) -> Iterator[tuple[str, Samples]]:
-    rows = system[(system["role"] == "pool") & system["ready"].notna()].sort_values("t_us")
-    if rows.empty:
-        return
-    t_s = rows["t_us"].to_numpy(dtype=np.float64) / 1e6
-    held_s = np.clip(np.diff(t_s, append=max(spans[-1].end_s, t_s[-1])), 0.0, None)
-    counts = {state: rows[state].to_numpy(dtype=np.float64, na_value=0.0) for state in _POOL_STATES}
-    stages = stage_codes(t_s, spans)
-    alone = np.zeros(len(t_s), dtype=np.int64)
-    for state, values in counts.items():
-        name = f"pool.workers.{state}"
-        yield name, Samples(METRICS[name], values, alone, t_s, stages, held_s)
-    if price.running or price.stopped:
-        running = counts["ready"] + counts["booting"] + counts["busy"]
-        cost = running * price.running + counts["stopped"] * price.stopped
-        yield "pool.cost", Samples(METRICS["pool.cost"], cost, alone, t_s, stages, held_s)
+            yield name, Samples(METRICS[name], values, sessions, t_s, stages).take(keep)

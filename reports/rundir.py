@@ -4,62 +4,45 @@ A writer claims an empty directory, stores the scenario verbatim and what is
 known of the run, lets processes drop Parquet parts into ``parts/``, and merges
 them at the end. ``t_us`` 0 is the start of the schedule: stages and arrivals
 count from there.
+
+A simulated run of several replications has the rows of all of them: the
+``node`` of a row is then ``r<number>``, or begins with ``r<number>/`` (the pool
+rows of replication 3 have the node ``r3/pool-default``). Session ids count
+within a replication.
+
+A reader changes nothing: a run whose parts were never merged is read from them,
+because it may be in progress, and is not trusted.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from reports import fingerprint, tables
 from reports.errors import RunDirError
-from reports.tables import TableName
+from reports.runinfo import Kind, RunInfo, read_info, write_json
+from reports.samples import Ints
+from reports.steps import EVENT as STEP
+from reports.steps import read_steps, spans_of
+from reports.tables import Columns, TableName
+from scenarios import schedule
 from scenarios.errors import ScenarioError
+from scenarios.load import CapacityLoad
 from scenarios.loader import loads
 from scenarios.model import Scenario
-from system.protocol.records import SCHEMA_VERSION
+from scenarios.schedule import StageSpan
 
-Kind = Literal["measured", "simulated"]
-
-_TABLES: tuple[TableName, ...] = ("events", "samples", "system")
-
-
-@dataclass(frozen=True)
-class RunInfo:
-    """``run.json``: what a run was, apart from its rows.
-
-    ``target`` is ``embedded`` or the host that was driven; ``shows_pool`` says
-    whether pool rows can be expected of it. ``problems`` are one-line reasons
-    why the generator itself cannot be trusted (a helper that died, a part that
-    was lost): any makes the run invalid. ``validity`` is filled by the report.
-    """
-
-    kind: Kind
-    name: str
-    scenario_sha256: str
-    seed: int
-    started_at: str
-    target: str = "embedded"
-    shows_pool: bool = True
-    renderer: str = "unknown"
-    encoder: str = "unknown"
-    argv: list[str] = field(default_factory=list)
-    git: dict[str, Any] = field(default_factory=dict)
-    machine: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    validity: dict[str, Any] | None = None
-    schema: int = SCHEMA_VERSION
+UNFINISHED = "the run was not finished: it ended without a word, or is still in progress"
 
 
 def run_id(name: str, now: datetime | None = None) -> str:
@@ -94,8 +77,14 @@ class RunWriter:
         target: str = "embedded",
         argv: Sequence[str] = (),
     ) -> None:
-        """Store scenario and circumstances; raise ScenarioError or RunDirError."""
-        scenario = loads(scenario_text, str(path / "scenario.yaml"), host=kind)
+        """Store scenario and circumstances; raise ScenarioError or RunDirError.
+
+        Files that the scenario names are looked for beside the scenario file
+        that ``argv`` names.
+        """
+        file = _scenario_file(argv)
+        base = None if file is None else Path(file).parent
+        scenario = loads(scenario_text, str(path / "scenario.yaml"), host=None, base=base)
         self.path = path
         self.info = RunInfo(
             kind=kind,
@@ -105,6 +94,8 @@ class RunWriter:
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
             target=fingerprint.clean_text(target),
             shows_pool=target == "embedded" or kind == "simulated",
+            scenario_file=file,
+            stages=[(*span,) for span in schedule.stages(scenario)],
             argv=fingerprint.clean_argv(argv),
             git=fingerprint.source(),
             machine=fingerprint.machine(),
@@ -126,6 +117,10 @@ class RunWriter:
         """Write rows of this process as the part ``<name>-<node>.parquet``."""
         tables.write_rows(self.parts / f"{name}-{node}.parquet", name, rows)
 
+    def write_columns(self, name: TableName, node: str, columns: Columns) -> None:
+        """Write whole columns as the part ``<name>-<node>.parquet``, for very many rows."""
+        tables.write_columns(self.parts / f"{name}-{node}.parquet", name, columns)
+
     def update(self, **changes: Any) -> None:
         """Change what ``run.json`` says, e.g. ``renderer`` once a worker told it."""
         self.info = replace(self.info, **changes)
@@ -135,10 +130,23 @@ class RunWriter:
         """Note why the generator cannot be trusted; the run becomes invalid."""
         self.update(problems=[*self.info.problems, text])
 
+    def register_prediction(self) -> None:
+        """Note what ``model/`` predicts; to be called before the load begins.
+
+        Only a prediction that was registered counts for ``agrees_with``. Raises
+        RunDirError where there is none.
+        """
+        found = digest(self.path / "model")
+        if found is None:
+            raise RunDirError(f"{self.path / 'model'}: has no summary.json to register")
+        self.update(prediction_sha256=found)
+
     def finish(self) -> None:
         """Merge the parts; after this the directory can be read."""
-        merge(self.path)
-        self.info = read_info(self.path)
+        for name in tables.COLUMNS:
+            for problem in tables.merge_parts(self.parts, self.path / f"{name}.parquet", name):
+                self.add_problem(problem)
+        shutil.rmtree(self.parts)
 
 
 class RunReader:
@@ -146,86 +154,83 @@ class RunReader:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        if (self.path / "parts").is_dir():
-            merge(self.path)
         self.info = read_info(self.path)
+        file = self.path / "scenario.yaml"
+        named = self.info.scenario_file
         try:
-            self.scenario_text = (self.path / "scenario.yaml").read_bytes().decode("utf-8")
-            file = str(self.path / "scenario.yaml")
-            self.scenario: Scenario = loads(self.scenario_text, file, host=None)
+            self.scenario_text = file.read_bytes().decode("utf-8")
+            self.scenario: Scenario = loads(
+                self.scenario_text,
+                str(file),
+                host=None,
+                base=None if named is None else Path(named).parent,
+            )
         except (OSError, UnicodeDecodeError) as error:
-            raise RunDirError(f"{self.path / 'scenario.yaml'}: cannot be read: {error}") from None
+            raise RunDirError(f"{file}: cannot be read: {error}") from None
         except ScenarioError as error:
             raise RunDirError(f"does not load any more: {str(error).splitlines()[0]}") from None
+        if (self.path / "parts").is_dir():
+            self.info = replace(self.info, problems=[*self.info.problems, UNFINISHED])
+
+    @cached_property
+    def spans(self) -> list[StageSpan]:
+        """The stages of the run on its time axis; of a capacity search those that were begun."""
+        if isinstance(self.scenario.load, CapacityLoad):
+            steps = read_steps(self.rows(STEP))
+            if steps:
+                return spans_of(steps)
+        try:
+            return schedule.stages(self.scenario)
+        except ScenarioError as error:
+            if not self.info.stages:
+                raise RunDirError(str(error).splitlines()[0]) from None
+        return [StageSpan(*stage) for stage in self.info.stages]
 
     @cached_property
     def events(self) -> pd.DataFrame:
-        """Rows of ``events.parquet``."""
-        return tables.read(self.path / "events.parquet", "events")
+        """Rows of ``events.parquet``; columns of text are categories."""
+        return self._table("events")
 
     @cached_property
     def samples(self) -> pd.DataFrame:
-        """Rows of ``samples.parquet``."""
-        return tables.read(self.path / "samples.parquet", "samples")
+        """Rows of ``samples.parquet``; columns of text are categories."""
+        return self._table("samples")
 
     @cached_property
     def system(self) -> pd.DataFrame:
-        """Rows of ``system.parquet``."""
-        return tables.read(self.path / "system.parquet", "system")
+        """Rows of ``system.parquet``; columns of text are categories."""
+        return self._table("system")
+
+    @cached_property
+    def _places(self) -> Mapping[str, Ints]:
+        found = self.events.groupby("event", observed=True).indices
+        return {str(name): np.asarray(places, np.int64) for name, places in found.items()}
+
+    @property
+    def event_names(self) -> list[str]:
+        """What happened at least once."""
+        return sorted(self._places)
+
+    def rows(self, event: str) -> pd.DataFrame:
+        """Rows of ``events`` of one name."""
+        return self.events.iloc[self._places.get(event, np.array([], dtype=np.int64))]
+
+    def _table(self, name: TableName) -> pd.DataFrame:
+        parts = self.path / "parts"
+        if parts.is_dir():
+            return tables.read_parts(parts, name)
+        return tables.read(self.path / f"{name}.parquet", name)
 
 
-def merge(path: Path) -> None:
-    """Merge ``parts/`` into the three tables and remove it; lost parts become problems."""
-    info = read_info(path)
-    parts = path / "parts"
-    problems: list[str] = []
-    for name in _TABLES:
-        problems += tables.merge_parts(parts, path / f"{name}.parquet", name)
-    if problems:
-        info = replace(info, problems=[*info.problems, *problems])
-        write_json(path / "run.json", asdict(info))
-    shutil.rmtree(parts)
-
-
-def read_info(path: Path) -> RunInfo:
-    """Read ``run.json``; raise RunDirError for what is no run, or of a newer version."""
-    if not path.is_dir():
-        raise RunDirError(f"{path}: no such directory")
-    file = path / "run.json"
+def digest(model: Path) -> str | None:
+    """Digest the prediction of a simulated run; None where there is none."""
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunDirError(f"{path}: not a run directory: it has no run.json") from None
-    except (OSError, ValueError) as error:
-        raise RunDirError(f"{file}: cannot be read: {error}") from None
-    version = data.get("schema") if isinstance(data, dict) else None
-    if not isinstance(version, int):
-        raise RunDirError(f"{file}: not a run directory: run.json has no schema version")
-    if version > SCHEMA_VERSION:
-        raise RunDirError(
-            f"{file}: written by a newer version (schema {version}, this one reads "
-            f"{SCHEMA_VERSION}); update remote-render"
-        )
-    known = {item.name for item in fields(RunInfo)}
-    try:
-        info = RunInfo(**{key: value for key, value in data.items() if key in known})
-    except TypeError as error:
-        raise RunDirError(f"{file}: incomplete: {error}") from None
-    if info.kind not in get_args(Kind):
-        raise RunDirError(f"{file}: unknown kind of run '{info.kind}'")
-    return info
+        return hashlib.sha256((model / "summary.json").read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON so that a reader never sees half a file."""
-    write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write text so that a reader never sees half a file; raise RunDirError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    except OSError as error:
-        raise RunDirError(f"{path}: cannot be written: {error.strerror}") from None
+def _scenario_file(argv: Sequence[str]) -> str | None:
+    """The scenario file that a command line names: its last word that looks like one."""
+    words = [word.rpartition("=")[2] for word in argv]
+    return next((word for word in reversed(words) if word.endswith((".yaml", ".yml"))), None)

@@ -1,4 +1,4 @@
-"""Statistics of one metric, with right-censored samples and bootstrap intervals.
+"""Statistics of one metric, with right-censored samples and intervals.
 
 A percentile is the smallest sample that has at least that share of the samples
 at or below it: no interpolation, so that it is defined beside censored samples,
@@ -6,8 +6,11 @@ which are infinite and rank last. A percentile that falls among them is infinite
 (``null`` in JSON) and no ``<=`` gate holds for it. The mean is over the samples
 that came; the count of the censored stands beside it.
 
-Intervals resample whole sessions, because the samples of one session resemble
-each other: an interval over single frames or inputs would be far too narrow.
+Intervals of a measured run resample whole sessions, because the samples of one
+session resemble each other: an interval over single frames or inputs would be
+far too narrow. With several replications the figure is the mean of theirs, and
+the interval is Student's over them. What is weighted by time has no interval
+with one replication: its samples are one trajectory.
 """
 
 from __future__ import annotations
@@ -18,18 +21,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
-from reports.measure import Floats, Ints, Samples
+from reports import student
+from reports.samples import Floats, Samples
 from system.protocol.metrics import STATISTICS
 
 RESAMPLES = 400
-RESAMPLES_MIN = 100
-CELLS_MAX = 40_000_000
-"""Bound on resamples x samples: beyond it fewer resamples are drawn."""
+BINS = 2048
+"""Of very many samples, resamples tell apart only so many ranks."""
+
+CELLS_MAX = 20_000_000
+"""Bound on sessions x bins."""
 
 CHUNK_CELLS = 2_000_000
 ALWAYS = ("mean", "p50", "p95")
-_NO_INTERVAL = ("min", "max")
+EXTREMES = ("min", "max")
 
 
 @dataclass(frozen=True)
@@ -48,46 +55,69 @@ def summarise(samples: Samples, seed: int, intervals: Iterable[str] = ()) -> Sta
     """Compute all statistics, with intervals for ``ALWAYS`` and ``intervals``; None of nothing."""
     if len(samples.values) == 0:
         return None
-    order = np.argsort(samples.values, kind="stable")
-    values = samples.values[order]
-    _, sessions = np.unique(samples.sessions[order], return_inverse=True)
-    if samples.weights_s is None or samples.weights_s.sum() <= 0:
-        weights = np.ones(len(values))
-    else:
-        weights = samples.weights_s[order]
-    clusters = int(sessions.max()) + 1
-    wanted = [
-        stat
-        for stat in STATISTICS
-        if (stat in ALWAYS or stat in set(intervals)) and stat not in _NO_INTERVAL
-    ]
-    point = _statistics(values, weights[np.newaxis, :], STATISTICS)
+    asked = {*ALWAYS, *intervals}
+    wanted = [stat for stat in STATISTICS if stat in asked and stat not in EXTREMES]
+    point = point_statistics(samples)
     ci95: dict[str, tuple[float, float]] = {}
-    if clusters > 1 and samples.weights_s is None:
+    clusters = len(np.unique(samples.sessions))
+    if samples.replications is not None:
+        point, ci95 = _over_replications(samples, point, wanted)
+    elif samples.weights_s is None and clusters > 1:
         generator = np.random.default_rng([seed, zlib.crc32(samples.metric.name.encode())])
-        ci95 = _bootstrap(values, sessions.astype(np.int64), clusters, wanted, generator)
+        ci95 = _bootstrap(samples, wanted, generator)
     return Stats(
-        n=len(values),
+        n=len(samples.values),
         sessions=clusters,
-        censored=int(np.isinf(values).sum()),
+        censored=int(np.isinf(samples.values).sum()),
         unit=samples.metric.unit,
-        values={stat: float(found[0]) for stat, found in point.items()},
+        values=point,
         ci95=ci95,
     )
 
 
-def _share(stat: str) -> float:
-    return int(stat[1:]) / 100.0
+def point_statistics(samples: Samples) -> dict[str, float]:
+    """Compute every statistic, without intervals."""
+    weights = samples.weights_s
+    if weights is not None and weights.sum() <= 0:
+        weights = None
+    order = np.argsort(samples.values, kind="stable")
+    values = samples.values[order]
+    held = np.ones((1, len(values))) if weights is None else weights[order][np.newaxis, :]
+    return {stat: float(found[0]) for stat, found in _statistics(values, held, STATISTICS).items()}
 
 
-def _statistics(values: Floats, weights: Floats, wanted: Iterable[str]) -> dict[str, Floats]:
+def _over_replications(
+    samples: Samples, pooled: dict[str, float], wanted: list[str]
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Average what each replication found; where one found no number, pool them instead."""
+    assert samples.replications is not None
+    days = [
+        point_statistics(samples.take(samples.replications == day))
+        for day in np.unique(samples.replications)
+    ]
+    values, ci95 = dict(pooled), {}
+    for stat in STATISTICS:
+        found = np.array([day[stat] for day in days])
+        if stat in EXTREMES or not np.isfinite(found).all():
+            continue
+        values[stat] = float(found.mean())
+        if stat in wanted and len(days) > 1:
+            t = student.quantile(0.975, len(days) - 1)
+            half = t * float(found.std(ddof=1)) / math.sqrt(len(days))
+            ci95[stat] = (values[stat] - half, values[stat] + half)
+    return values, ci95
+
+
+def _statistics(
+    values: Floats, weights: npt.NDArray[np.floating], wanted: Iterable[str]
+) -> dict[str, Floats]:
     """Compute statistics of sorted ``values`` under each row of ``weights``."""
-    cumulated = np.cumsum(weights, axis=1)
+    cumulated = np.cumsum(weights, axis=1, dtype=np.float64)
     finite = np.isfinite(values)
     found: dict[str, Floats] = {}
     for stat in wanted:
         if stat == "mean":
-            mass = weights[:, finite].sum(axis=1)
+            mass = weights[:, finite].sum(axis=1, dtype=np.float64)
             total = weights[:, finite] @ values[finite]
             found[stat] = np.divide(total, mass, out=np.full(len(mass), math.inf), where=mass > 0)
         elif stat == "min":
@@ -95,30 +125,43 @@ def _statistics(values: Floats, weights: Floats, wanted: Iterable[str]) -> dict[
         elif stat == "max":
             found[stat] = np.full(len(weights), values[-1])
         else:
-            need = _share(stat) * cumulated[:, -1:] * (1.0 - 1e-12)
+            need = int(stat[1:]) / 100.0 * cumulated[:, -1:] * (1.0 - 1e-12)
             rank = (cumulated < need).sum(axis=1)
             found[stat] = values[np.minimum(rank, len(values) - 1)]
     return found
 
 
 def _bootstrap(
-    values: Floats,
-    sessions: Ints,
-    clusters: int,
-    wanted: list[str],
-    generator: np.random.Generator,
+    samples: Samples, wanted: list[str], generator: np.random.Generator
 ) -> dict[str, tuple[float, float]]:
-    count = int(np.clip(CELLS_MAX // len(values), RESAMPLES_MIN, RESAMPLES))
-    step = max(1, CHUNK_CELLS // max(len(values), clusters))
+    """Draw sessions with replacement; sessions are summed up by ranks, so that a draw is cheap."""
+    order = np.argsort(samples.values, kind="stable")
+    ordered = samples.values[order]
+    _, sessions = np.unique(samples.sessions[order], return_inverse=True)
+    clusters, count = int(sessions.max()) + 1, len(ordered)
+    bins = min(count, BINS, max(CELLS_MAX // clusters, 100))
+    ranks = np.arange(count) * bins // count
+    table = np.bincount(sessions * bins + ranks, minlength=clusters * bins)
+    table = table.reshape(clusters, bins).astype(np.float32)
+    middles = ordered[(np.arange(bins) * count + count // 2) // bins]
+    sums = np.bincount(sessions, np.where(np.isfinite(ordered), ordered, 0.0), clusters)
+    came = np.bincount(sessions, np.isfinite(ordered), clusters)
     drawn: dict[str, list[Floats]] = {stat: [] for stat in wanted}
-    for start in range(0, count, step):
-        rows = min(step, count - start)
+    step = max(1, CHUNK_CELLS // max(bins, clusters))
+    for start in range(0, RESAMPLES, step):
+        rows = min(step, RESAMPLES - start)
         picks = generator.integers(0, clusters, size=(rows, clusters))
         offsets = np.arange(rows)[:, np.newaxis] * clusters
         times = np.bincount((picks + offsets).ravel(), minlength=rows * clusters)
-        weights = times.reshape(rows, clusters).astype(np.float64)[:, sessions]
-        for stat, found in _statistics(values, weights, wanted).items():
+        times = times.reshape(rows, clusters)
+        percentiles = [stat for stat in wanted if stat != "mean"]
+        weights = times.astype(np.float32) @ table
+        for stat, found in _statistics(middles, weights, percentiles).items():
             drawn[stat].append(found)
+        if "mean" in drawn:
+            mass = times @ came
+            means = np.divide(times @ sums, mass, out=np.full(rows, math.inf), where=mass > 0)
+            drawn["mean"].append(means)
     return {stat: _interval(np.concatenate(parts)) for stat, parts in drawn.items()}
 
 

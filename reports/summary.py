@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from reports.assess import Assessment
-from reports.statistics import Stats
+from reports.statistics import ALWAYS, Stats
 from system.protocol.metrics import CENSORED_BY
 
 
@@ -14,14 +14,21 @@ def summary(assessment: Assessment) -> dict[str, Any]:
     """Build ``summary.json``.
 
     Numbers are in the metric's unit; null is a statistic that falls among
-    censored samples. Metrics that can be censored say how many were.
+    censored samples. Metrics that can be censored say how many were; joins and
+    inputs, which count from when they were due, say what it was ``from_start``.
     """
-    return {
+    built: dict[str, Any] = {
         "name": assessment.run.info.name,
         "kind": assessment.run.info.kind,
         "verdict": assessment.verdict.word,
-        "metrics": {name: _metric(name, stats) for name, stats in assessment.stats.items()},
+        "metrics": {
+            name: _metric(name, stats, assessment.from_start.get(name))
+            for name, stats in assessment.stats.items()
+        },
     }
+    if assessment.capacity is not None:
+        built["capacity"] = assessment.capacity.summary()
+    return built
 
 
 def gate_list(assessment: Assessment) -> list[dict[str, Any]]:
@@ -33,7 +40,7 @@ def gate_list(assessment: Assessment) -> list[dict[str, Any]]:
             "stat": result.gate.stat,
             "verdict": result.verdict.value,
             "value": _number(result.value),
-            "limit": result.gate.limit,
+            "limit": _number(result.limit),
             "ci95": None if result.ci95 is None else [_number(end) for end in result.ci95],
             "reason": result.reason,
         }
@@ -59,11 +66,13 @@ def validity(assessment: Assessment) -> dict[str, Any]:
     }
 
 
-def _metric(name: str, stats: Stats) -> dict[str, Any]:
+def _metric(name: str, stats: Stats, late: Stats | None) -> dict[str, Any]:
     built: dict[str, Any] = {"n": stats.n, "unit": stats.unit}
     if name in CENSORED_BY:
         built["censored"] = stats.censored
     built.update({stat: _number(value) for stat, value in stats.values.items()})
+    if late is not None:
+        built["from_start"] = {stat: _number(late.values[stat]) for stat in ALWAYS}
     built["ci95"] = {
         stat: [_number(low), _number(high)] for stat, (low, high) in stats.ci95.items()
     } or None

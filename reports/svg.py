@@ -10,9 +10,13 @@ from __future__ import annotations
 import io
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
+
+from reports.samples import Floats
 
 FOREGROUND = "#010101"
 MUTED = "#010102"
@@ -47,6 +51,11 @@ _THEME: dict[str, tuple[str, str]] = {
         )
     },
 }
+
+WIDTH_IN = 9.0
+POINTS_MAX = 400
+AXIS: dict[str, Any] = {"fontsize": 8, "color": MUTED}
+"""How axes are labelled."""
 
 STYLE = {
     "svg.fonttype": "none",
@@ -117,6 +126,14 @@ def plot(figure: Figure, name: str, title: str, alt: str) -> Plot:
 def style() -> mpl.RcParams:
     """Give the parameters under which figures are drawn, for ``rc_context``."""
     return mpl.RcParams(STYLE)
+
+
+def thin(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Keep at most ``POINTS_MAX`` points, evenly, with the last."""
+    if len(x) <= POINTS_MAX:
+        return x, y
+    keep = np.unique(np.linspace(0, len(x) - 1, POINTS_MAX).round().astype(np.int64))
+    return x[keep], y[keep]
 
 
 def _slim(text: str, name: str, alt: str) -> str:

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reports.gates import GateResult
-from reports.measure import Samples, stage_codes
+from reports.evidence import GateResult
 from reports.rundir import RunReader
+from reports.samples import Floats, Samples, stage_codes
 from reports.verdict import GateVerdict
 from scenarios import schedule
+from scenarios.errors import ScenarioError
 from scenarios.load import OpenLoad
 from scenarios.quantities import render
 
@@ -63,7 +64,7 @@ def judge(run: RunReader, samples: dict[str, Samples], gates: Sequence[GateResul
     """Judge a run; an empty list for a simulated one, which has no generator."""
     if run.info.kind == "simulated":
         return []
-    spans = schedule.stages(run.scenario)
+    spans = run.spans
     rows = run.system[run.system["role"].isin(GENERATOR)]
     t_s = rows["t_us"].to_numpy(dtype=np.float64) / 1e6
     measured = [index for index, span in enumerate(spans) if span.measured]
@@ -76,8 +77,9 @@ def judge(run: RunReader, samples: dict[str, Samples], gates: Sequence[GateResul
         return [silent, *_problems(run)]
     cores = float(run.info.machine.get("cores") or 1)
     seconds = (during["t_us"] // 1_000_000).rename("second")
-    used = during.groupby([seconds, "node"])["cpu"].mean().groupby(level=0).sum()
-    cpu = float(np.quantile(used.to_numpy(dtype=np.float64), 0.95)) / cores
+    used = during.groupby([seconds, "node"], observed=True)["cpu"].mean()
+    each = used.groupby(level=0).sum(min_count=1).to_numpy(dtype=np.float64)
+    cpu = None if np.isnan(each).any() else float(np.quantile(each, 0.95)) / cores
     lag_s = _lag_s(during)
     lag_limit = lag_limit_s(gates, lag_s or 0.0)
     drops = float(rows["udp_drops"].fillna(0).sum())
@@ -85,8 +87,9 @@ def judge(run: RunReader, samples: dict[str, Samples], gates: Sequence[GateResul
     return [
         Check(
             "cpu", f"generator CPU, p95 of the seconds, of {cores:g} cores",
-            cpu, CPU_MAX, "ratio", cpu <= CPU_MAX,
-            f"the generator used {cpu:.0%} of its cores",
+            cpu, CPU_MAX, "ratio", cpu is not None and cpu <= CPU_MAX,
+            "the generator's use of its cores is not known" if cpu is None
+            else f"the generator used {cpu:.0%} of its cores",
         ),
         Check(
             "loop_lag", "generator event-loop lag p99", lag_s, lag_limit, "s",
@@ -116,7 +119,8 @@ def lag_limit_s(gates: Sequence[GateResult], lag_s: float) -> float:
     limits = [
         result.gate.limit * LAG_SHARE_OF_GATE
         for result in gates
-        if result.gate.unit == "s"
+        if result.gate.kind == "limit"
+        and result.gate.unit == "s"
         and result.gate.op == "<="
         and result.gate.limit > 0
         and not _failed_anyway(result, lag_s)
@@ -132,7 +136,7 @@ def _failed_anyway(result: GateResult, lag_s: float) -> bool:
 
 def _lag_s(rows: pd.DataFrame) -> float | None:
     """The worst process's lag; None where a helper did not say. Locust has no asyncio loop."""
-    lags = rows.groupby(["role", "node"])["loop_lag_s"].quantile(0.99**PROBES_PER_S)
+    lags = rows.groupby(["role", "node"], observed=True)["loop_lag_s"].quantile(0.99**PROBES_PER_S)
     helpers = lags[lags.index.get_level_values("role") == "helper"]
     if lags.isna().all() or helpers.isna().any():
         return None
@@ -151,20 +155,32 @@ def _late_ratio(
         started = len(kept.values)
         late = int((kept.values > LATE_AFTER_S).sum())
     expected = started
-    if isinstance(run.scenario.load, OpenLoad):
+    due_s = _due_s(run, spans)
+    if due_s is not None:
         measured = {span.name for span in spans if span.measured}
-        due = [
-            arrival.at_s for arrival in schedule.arrivals(run.scenario) if arrival.stage in measured
-        ]
         rows = run.events[run.events["stage"].isin(measured) & (run.events["session_id"] != "")]
-        first_s = rows.groupby("session_id")["t_us"].min() / 1e6
-        last_s = spans[-1].end_s - CUT_SHORT_S
-        excused = max(sum(at_s > last_s for at_s in due) - int((first_s > last_s).sum()), 0)
+        first_s = rows.groupby("session_id", observed=True)["t_us"].min() / 1e6
+        end_s = spans[-1].end_s if run.info.aborted is None else run.info.aborted.at_s
+        last_s = end_s - CUT_SHORT_S
+        due_s = due_s[due_s < end_s]
+        excused = max(int((due_s > last_s).sum()) - int((first_s > last_s).sum()), 0)
         started = len(first_s)
-        expected = max(len(due) - excused, started)
+        expected = max(len(due_s) - excused, started)
     if not expected:
         return None
     return (late + max(expected - started, 0)) / expected
+
+
+def _due_s(run: RunReader, spans: Sequence[schedule.StageSpan]) -> Floats | None:
+    """When sessions were due in measured stages; None where nobody can say."""
+    if not isinstance(run.scenario.load, OpenLoad):
+        return None
+    measured = {span.name for span in spans if span.measured}
+    try:
+        arrivals = schedule.arrivals(run.scenario)
+    except ScenarioError:  # its trace is not here
+        return None
+    return np.array([arrival.at_s for arrival in arrivals if arrival.stage in measured])
 
 
 def _problems(run: RunReader) -> list[Check]:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from synthetic_run import SCENARIO, event, process, second
 
-from reports.measure import Samples, measure, stage_codes
+from reports.measure import measure
+from reports.samples import Samples, stage_codes
 from reports.rundir import RunReader, RunWriter
 from scenarios import schedule
 from scenarios.loader import loads

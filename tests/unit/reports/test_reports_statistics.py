@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from reports.measure import Samples
+from reports.samples import Samples
 from reports.statistics import summarise
 from system.protocol.metrics import METRICS
 
