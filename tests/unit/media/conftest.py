@@ -27,7 +27,7 @@ def open_named() -> Iterator[Callable[..., Renderer]]:
         try:
             opened.append(open_renderer(width, height, (name,)))
         except RendererUnavailable as error:
-            pytest.skip(str(error))
+            pytest.fail(f"{error} (Debian: apt install libx11-6; see the README)")
         return opened[-1]
 
     yield make
