@@ -177,6 +177,8 @@ class ReservingLedger(LedgerBase):
                 record = found.get(schema.session_key(session_id))
                 session = _claimed(claims[session_id], record, snapshot.now_ms)
                 plan.serve(session_id, record, session)
+            if plan.torn:
+                continue
             changes = plan.changes(records)
             if not changes or await self.store.compare_and_set(
                 *changes, publish=schema.pool_channel(pool)
@@ -216,6 +218,8 @@ class _Plan:
             self._offer(worker)
         self._sessions: list[Change] = []
         self._taken: set[str] = set()
+        self.torn = False
+        """The worker has a session that had none when its record was read: look again."""
 
     def in_order(self, session_ids: Iterable[str]) -> list[str]:
         """Those who wait by their places, then the newcomers."""
@@ -247,8 +251,11 @@ class _Plan:
     def _reserve(self, record: Record | None, session: Session) -> Reservation | None:
         worker = self._workers[self._choose()]
         now_ms = self._snapshot.now_ms
-        taken = apply(worker, SlotReserved(session.session_id, now_ms))
-        assert isinstance(taken, Worker)
+        taken = apply(worker, SlotReserved(session.session_id, now_ms, session.fence_n))
+        if isinstance(taken, Refusal):
+            self.torn = True
+            self._offer(worker)
+            return None
         fence = Fence(epoch=self._epoch, n=taken.fence_n)
         until_ms = now_ms + self._lease_ms
         reserved = apply(session, SessionReserved(worker.worker_id, fence, until_ms))

@@ -37,6 +37,11 @@ class Session:
     state: SessionState = SessionState.REQUESTED
     worker_id: str | None = None
     fence: Fence | None = None
+    fence_n: int = 0
+    """``n`` of its last fence; its next one is higher, whichever worker gives it.
+
+    So a fence also says which placement of the session is meant.
+    """
     lease_until_ms: int | None = None
     """A reservation that no worker has confirmed by then is void."""
     suspended_until_ms: int | None = None
@@ -60,7 +65,9 @@ class Session:
     @property
     def movable(self) -> bool:
         """Losing its worker is not its end. One that no worker ever had begins anew instead."""
-        return self.moves and (self.moved or self.state in HELD)
+        if not self.moves or self.state is SessionState.ENDED:
+            return False
+        return self.moved or self.state in HELD
 
 
 HELD = frozenset({SessionState.CONNECTING, SessionState.ACTIVE, SessionState.SUSPENDED})
@@ -150,6 +157,7 @@ def apply_session(record: Session, event: SessionEvent) -> Session | Refusal:
                 state=state.RESERVED,
                 worker_id=event.worker_id,
                 fence=event.fence,
+                fence_n=event.fence.n,
                 lease_until_ms=event.lease_until_ms,
             )
         case SessionConfirmed() if record.state is state.RESERVED:

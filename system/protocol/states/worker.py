@@ -103,8 +103,11 @@ class WorkerReady:
 
 @dataclass(frozen=True, slots=True)
 class SlotReserved:
+    """``above``: the reservation's number is higher than this one too."""
+
     session_id: str
     at_ms: int
+    above: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +266,7 @@ def _apply_slot(
             changed = replace(
                 record,
                 sessions=(*record.sessions, event.session_id),
-                fence_n=record.fence_n + 1,
+                fence_n=max(record.fence_n, event.above) + 1,
             )
         case SlotConfirmed() if event.session_id in record.sessions:
             if event.session_id in record.active:

@@ -87,6 +87,14 @@ def test_only_a_session_that_a_worker_had_and_whose_client_can_be_moved_is_movab
     assert _session(RESERVED, record=moved).movable
 
 
+def test_fences_of_one_session_grow_from_worker_to_worker() -> None:
+    session = _session(replace(RESERVED, fence=Fence(epoch=1, n=7)), s.SessionUnplaced())
+    assert session.fence_n == 7
+    worker = _worker(READY, s.SlotReserved("sid", 1, above=session.fence_n))
+    assert worker.fence_n == 8
+    assert _worker(s.SlotReserved("other", 2, above=3), record=worker).fence_n == 9
+
+
 def test_a_suspended_session_that_loses_its_worker_waits_for_its_client() -> None:
     lost = _session(s.SessionSuspended(99), s.SessionUnplaced(), record=_moving())
     assert (lost.state, lost.suspended_until_ms) == (s.SessionState.SUSPENDED, 99)

@@ -9,7 +9,8 @@ import pytest
 
 from system.protocol.fields import Fence, HeldSession
 from system.protocol.messages import Register
-from system.protocol.states import SERVING, Session, SessionState
+from system.protocol.states import FINAL, SERVING, Session, SessionState
+from system.protocol.tokens import digest
 from system.store import transaction
 from system.store.base import StoreUnavailable
 from system.store.ledger import Ledger, Reservation
@@ -24,6 +25,8 @@ PLACED = {
     SessionState.ACTIVE,
     SessionState.SUSPENDED,
 }
+ENDED = SessionState.ENDED
+WITHOUT_WORKER = {SessionState.QUEUED, SessionState.ENDED}
 
 
 class ShuffledStore(MemoryStore):
@@ -72,6 +75,7 @@ class Run:
         self.ledgers = [Ledger(self.store, rng=self.rng) for _ in range(3)]
         self.reservations: dict[str, Reservation] = {}
         self.fences: dict[tuple[str, Fence], str] = {}
+        self.placements: dict[tuple[str, Fence], str] = {}
 
     async def play(self) -> None:
         for i in range(WORKERS):
@@ -101,10 +105,29 @@ class Run:
             await ledger.worker_lost(f"w{worker}", 1, "test")
         elif action < 0.9:
             await ledger.register(self.registration(worker, self.rng.randrange(1, 4)), "n2")
-        elif action < 0.95:
+        elif action < 0.94:
             await ledger.heartbeat(f"w{worker}", 1)
+        elif action < 0.97:
+            await self.serve_queue(ledger)
         else:
             await ledger.drain(f"w{worker}")
+
+    async def serve_queue(self, ledger: Ledger) -> None:
+        """As the orchestrator does."""
+        snapshot = await ledger.pool_view("default")
+        for session_id in snapshot.waiting:
+            self.note(await ledger.reserve_queued(session_id, "default"))
+
+    def note(self, reservation: Reservation | None) -> None:
+        if reservation is None:
+            return
+        key = (reservation.worker_id, reservation.fence)
+        session_id = reservation.session_id
+        assert self.fences.setdefault(key, session_id) == session_id, "a fence was used twice"
+        placement = (session_id, reservation.fence)
+        worker_id = self.placements.setdefault(placement, reservation.worker_id)
+        assert worker_id == reservation.worker_id, "two workers have one fence of a session"
+        self.reservations[session_id] = reservation
 
     async def view(self, ledger: Ledger, session_id: str) -> None:
         reservation = await ledger.reserve(session_id, "c", "p", "default")
@@ -114,15 +137,46 @@ class Run:
             reservation = await other.reserve(session_id, "c", "p", "default")
         if reservation is None:
             return
-        key = (reservation.worker_id, reservation.fence)
-        assert self.fences.setdefault(key, session_id) == session_id, "a fence was used twice"
-        self.reservations[session_id] = reservation
-        if self.rng.random() < 0.7:
-            confirmed = await ledger.confirm(session_id, reservation.fence)
-            if confirmed and self.rng.random() < 0.7:
-                await ledger.activate(session_id, reservation.fence)
+        self.note(reservation)
+        token = f"token-{session_id}"
+        await ledger.attach_client(session_id, "n1", digest(token), moves=self.rng.random() < 0.8)
+        await self.run_on(ledger, reservation)
+        for _ in range(self.rng.randrange(4)):
+            ledger = self.rng.choice(self.ledgers)
+            token, reservation = await self.mishap(ledger, reservation, token)
         if self.rng.random() < 0.5:
-            await ledger.release(session_id, fence=reservation.fence, reason="bye")
+            fence = reservation.fence if self.rng.random() < 0.5 else None
+            await ledger.release(session_id, fence=fence, reason="bye")
+
+    async def run_on(self, ledger: Ledger, reservation: Reservation) -> None:
+        if self.rng.random() < 0.8:
+            confirmed = await ledger.confirm(reservation.session_id, reservation.fence)
+            if confirmed and self.rng.random() < 0.8:
+                await ledger.activate(reservation.session_id, reservation.fence)
+
+    async def mishap(
+        self, ledger: Ledger, reservation: Reservation, token: str
+    ) -> tuple[str, Reservation]:
+        """The worker, or the client's socket, is lost; the client's node does what it does then."""
+        session_id = reservation.session_id
+        action = self.rng.random()
+        if action < 0.3:
+            await ledger.worker_lost(reservation.worker_id, self.rng.randrange(1, 4), "test")
+        elif action < 0.45:
+            await ledger.fail(reservation.worker_id, "test")
+        if action < 0.7:
+            await ledger.requeue(session_id, lost=reservation.fence, node="n1")
+        elif action < 0.85:
+            await ledger.suspend(session_id)
+        if action > 0.6:
+            resumed = await ledger.resume(token, "c", "n1")
+            token = token if resumed is None else resumed.token
+        again = await ledger.reserve(session_id, "c", "p", "default")
+        if again is not None:
+            self.note(again)
+            reservation = again
+            await self.run_on(ledger, reservation)
+        return token, reservation
 
 
 async def check(run: Run) -> None:
@@ -133,13 +187,24 @@ async def check(run: Run) -> None:
     for worker in await ledger.workers():
         assert len(worker.sessions) <= worker.slots
         assert set(worker.active) <= set(worker.sessions)
+        assert not worker.sessions or worker.state not in FINAL, "a dead worker has a session"
         for session_id in worker.sessions:
             assert session_id not in seen, "a session has two slots"
             seen.add(session_id)
             assert sessions[session_id].worker_id == worker.worker_id
             assert sessions[session_id].state in PLACED, "a slot has leaked"
-    placed = {s.session_id for s in sessions.values() if s.state in PLACED}
+    placed = {s.session_id for s in sessions.values() if s.state in PLACED and s.worker_id}
     assert placed == seen, "a session believes in a slot it does not have"
+    for session in sessions.values():
+        assert (session.worker_id is None) == (session.fence is None)
+        if session.worker_id is None:
+            waits = session.state is SessionState.SUSPENDED and session.moved
+            assert waits or session.state in WITHOUT_WORKER, session.state
+    waiting = (await ledger.pool_view("default")).waiting
+    queued = {s.session_id for s in sessions.values() if s.state is SessionState.QUEUED}
+    assert set(waiting) == queued, "the queue and its sessions differ"
+    moved = [sessions[session_id].moved for session_id in waiting]
+    assert moved == sorted(moved, reverse=True), "a newcomer has overtaken a moved session"
 
 
 @pytest.mark.parametrize("block", range(10))
@@ -147,22 +212,27 @@ async def test_no_interleaving_double_allocates_or_leaks(
     block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transaction, "MAX_PAUSE_S", 0.0)
-    served = 0
+    served = moved = 0
     for seed in range(block * SCHEDULES // 10, (block + 1) * SCHEDULES // 10):
         run = Run(seed)
         try:
             await run.play()
             await check(run)
-            run.store.now_s += 3600
-            await run.ledgers[0].expire()
-            await run.ledgers[1].expire()
-            await check(run)
+            moved += sum(session.moved for session in await run.ledgers[0].sessions())
+            for _ in range(3):  # workers fall silent; then nobody asks; then nobody resumes
+                run.store.now_s += 3600
+                await run.ledgers[0].expire()
+                await run.ledgers[1].expire()
+                await check(run)
             left = [w for w in await run.ledgers[0].workers() if w.state in SERVING]
             assert left == [], "a silent worker is still in the pool"
+            live = [s for s in await run.ledgers[0].sessions() if s.state is not ENDED]
+            assert live == [], "a session goes on for ever"
         except AssertionError as error:
             raise AssertionError(f"seed {seed}: {error}") from error
         served += len(run.reservations)
     assert served > SCHEDULES / 10
+    assert moved > SCHEDULES / 20
 
 
 async def test_the_check_itself_notices_a_leaked_slot() -> None:
