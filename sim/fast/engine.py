@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from sim.fast import kernel, queue, state
-from sim.meter import STATES
 from sim.model import KINDS, NEVER_US, WAITING, Day, NeedsMoreDraws, Outcome, PoolModel
-from system.orchestrator.policy import MEMORIES
+from system.orchestrator.policy import MEMORIES, OBSERVATION_FIELDS
 
 
 def unsupported(pool: PoolModel) -> str:
@@ -25,52 +24,66 @@ def simulate(pool: PoolModel, day: Day) -> Outcome:
     if unsupported(pool):
         raise ValueError(f"the fast engine lacks {unsupported(pool)}")
     parts = pool.policy.parts
-    width = max(10, *(len(part.parameters) for part in parts))
-    depth = max(len(MEMORIES[part.kind]) for part in parts)
-    parameters = np.zeros((len(parts), width))
-    memories = np.zeros((len(parts), depth))
+    parameters = np.zeros((len(parts), max(len(part.parameters) for part in parts)))
+    memories = np.zeros((len(parts), max(len(MEMORIES[part.kind]) for part in parts)))
     for index, part in enumerate(parts):
         parameters[index, : len(part.parameters)] = part.parameters
         memory = MEMORIES[part.kind]
         memories[index, : len(memory)] = memory
-    worker_count = pool.initial + pool.stopped + len(day.boot_us)
-    stops = _stops(pool, day, worker_count)
-    arrays_of_sessions = state.sessions(day.sessions)
-    now = np.zeros(state.COUNTERS, dtype=np.int64)
-    now[state.QUEUE_HEAD] = now[state.QUEUE_TAIL] = -1
-    now[state.TOKENS] = pool.burst * pool.refill_us
-    now[state.TOKENS_AT] = now[state.SINCE] = day.begin_us
-    edges = len(day.edges_us)
-    areas = np.zeros((edges - 1, len(STATES)), dtype=np.int64)
-    states = np.zeros((edges, len(STATES)), dtype=np.int64)
-    moments = 2 * day.sessions + 16
+    count = pool.initial + pool.stopped + len(day.boot_us)
+    expires = pool.expiry_us < NEVER_US
+    fleet = state.Fleet.of(count, pool.slots, _stops(pool, day, count), expires)
+    crowd = state.Crowd.of(day.sessions)
+    now = state.counters(pool, day)
+    meter = np.zeros((len(day.edges_us), 9), dtype=np.int64)
+    meter[:, 0] = day.edges_us
     kernel.simulate(
         now,
         state.limits(pool, day),
-        queue.new(day.begin_us, day.end_us, moments, _capacity(pool, day, worker_count)),
-        state.workers(worker_count, pool.slots, stops),
-        arrays_of_sessions,
-        (day.edges_us, areas, states),
-        (day.arrival_us, day.hold_us, day.patience_us, day.scrub_us, day.retry_us),
-        (day.boot_us, day.boot_fails, day.life_us, day.spot_us, day.start_us),
+        *queue.new(
+            now, day.begin_us, day.end_us, 2 * day.sessions + 16, _capacity(pool, day, count)
+        ),
+        fleet.workers,
+        fleet.idle_since,
+        fleet.stack,
+        fleet.by_slot,
+        fleet.lists,
+        crowd.sessions,
+        crowd.queued,
+        crowd.outcome,
+        crowd.interrupted,
+        meter,
+        day.arrival_us,
+        day.hold_us,
+        day.patience_us,
+        day.scrub_us,
+        day.retry_us,
+        day.boot_us,
+        day.boot_fails,
+        day.life_us,
+        day.spot_us,
+        day.start_us,
         np.array(pool.outages_us, dtype=np.int64).reshape(-1, 2),
         np.array([KINDS.index(part.kind) for part in parts], dtype=np.int64),
         parameters,
         memories,
+        np.zeros(len(OBSERVATION_FIELDS)),
+        np.zeros(4),
+        np.zeros(4),
     )
     lacks = state.LACKS.get(int(now[state.STATUS]))
     if lacks is not None:
         raise NeedsMoreDraws(lacks)
-    _, at_us, since, wait_us, outcome, interrupted, _, _, _ = arrays_of_sessions
-    waiting = outcome == WAITING
-    wait_us[waiting] += day.end_us - since[waiting]
+    wait_us = crowd.sessions[:, state.WAITED]
+    waiting = crowd.outcome == WAITING
+    wait_us[waiting] += day.end_us - crowd.sessions[waiting, state.WAITS_SINCE]
     return Outcome(
-        at_us,
+        crowd.sessions[:, state.ARRIVED_AT],
         wait_us,
-        outcome,
-        interrupted,
-        areas,
-        states,
+        crowd.outcome,
+        crowd.interrupted,
+        meter[:-1, 5:],
+        meter[:, 1:5],
         int(now[state.LAUNCHES]),
         int(now[state.DECISIONS]),
     )
@@ -78,8 +91,8 @@ def simulate(pool: PoolModel, day: Day) -> Outcome:
 
 def _capacity(pool: PoolModel, day: Day, workers: int) -> int:
     """Moments that can be awaited at one time; unused room costs no memory."""
-    per_session = 3 + day.retry_us.shape[1]
-    per_worker = 6 + (8 if pool.expiry_us < NEVER_US else 0)
+    per_session = 3 + int(day.retry_us.shape[1])
+    per_worker = 12 if pool.expiry_us < NEVER_US else 6
     return per_session * day.sessions + per_worker * workers + len(pool.outages_us) + 64
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sim.fast.compiled import compiled
 from sim.model import KINDS, Floats
 from system.orchestrator.policy import ALL
@@ -20,14 +22,14 @@ FIXED, BUFFER, SCHEDULE, TARGET, EWMA, HOLT_WINTERS, MTGINF, TWO_TIER = (
     )
 )
 
-_fixed = compiled(ALL["fixed"])
-_buffer = compiled(ALL["buffer"])
-_schedule = compiled(ALL["schedule"])
-_target = compiled(ALL["target"])
-_ewma = compiled(ALL["ewma"])
-_holt_winters = compiled(ALL["holt-winters"])
-_mtginf = compiled(ALL["mtginf"])
-_two_tier = compiled(ALL["two-tier"])
+_fixed: Any = compiled(ALL["fixed"])
+_buffer: Any = compiled(ALL["buffer"])
+_schedule: Any = compiled(ALL["schedule"])
+_target: Any = compiled(ALL["target"])
+_ewma: Any = compiled(ALL["ewma"])
+_holt_winters: Any = compiled(ALL["holt-winters"])
+_mtginf: Any = compiled(ALL["mtginf"])
+_two_tier: Any = compiled(ALL["two-tier"])
 
 
 @compiled

@@ -3,116 +3,118 @@
 Exact: moments come out by time, rank and the order in which they were put in.
 A moment that is far away goes to the bucket of its time, unsorted; when the
 clock comes to a bucket, its moments move to the heap, which therefore stays so
-small that it fits the processor's first cache. All arrays belong to one tuple:
-``(counters, heap times and ranks, numbers, contents; the same and links of the
-buckets; heads of the buckets)``.
+small that it fits the processor's first cache.
+
+``now`` holds counters, at the places below. A row of ``heap`` is (time and
+rank, number, content), one of ``far`` the same and the next of its bucket;
+``heads`` are the first of each bucket. Content is what, whose and where:
+a kind of moment, an index and a worker.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
-
 import numpy as np
 
-from sim.fast.compiled import compiled
+from sim.fast.compiled import lean
 from sim.model import Ints
 
-Queue: TypeAlias = Any
-"""Tuple of arrays as described above."""
+LENGTH = 0
+USED = 1
+UNUSED = 2
+LOADED = 3
+NUMBER = 4
+BEGIN = 5
+SHIFT = 6
+BUCKETS = 7
+END = 8
+COUNTERS = 9
 
-_LENGTH = 0
-_USED = 1
-_FREE = 2
-_LOADED = 3
-_NUMBER = 4
-_BEGIN = 5
-_SHIFT = 6
-_BUCKETS = 7
-_END = 8
+INDEX_BITS = 32
+WORKER_BITS = 24
+INDEX_MASK = (1 << INDEX_BITS) - 1
+WORKER_MASK = (1 << WORKER_BITS) - 1
 
 RANKS = 8
-_MOMENTS_PER_BUCKET = 8
-_BUCKETS_MAX = 1 << 18
+_MOMENTS_PER_BUCKET = 4
+_BUCKETS_MAX = 1 << 19
 
 
-def new(begin_us: int, end_us: int, moments: int, capacity: int) -> Queue:
-    """A queue for about so many ``moments`` in all, and at most ``capacity`` at once."""
+def new(
+    now: Ints, begin_us: int, end_us: int, moments: int, capacity: int
+) -> tuple[Ints, Ints, Ints]:
+    """(heap, far, heads) for about so many ``moments`` in all, ``capacity`` at one time."""
     buckets = min(max(moments // _MOMENTS_PER_BUCKET, 16), _BUCKETS_MAX)
     shift = max(0, int((end_us - begin_us) // buckets).bit_length())
     count = ((end_us - begin_us) >> shift) + 1
-    counters = np.array([0, 0, -1, 0, 0, begin_us, shift, count, end_us], dtype=np.int64)
-    heap = [np.empty(capacity, dtype=np.int64) for _ in range(3)]
-    far = [np.empty(capacity, dtype=np.int64) for _ in range(3)]
-    links = np.empty(capacity, dtype=np.int32)
-    heads = np.full(count, -1, dtype=np.int32)
-    return (counters, *heap, *far, links, heads)
+    now[:COUNTERS] = (0, 0, -1, 0, 0, begin_us, shift, count, end_us)
+    heap = np.empty((capacity, 3), dtype=np.int64)
+    far = np.empty((capacity, 4), dtype=np.int64)
+    return heap, far, np.full(count, -1, dtype=np.int64)
 
 
-@compiled
-def put(queue: Queue, at_us: int, rank: int, content: int) -> None:
+@lean
+def put(
+    now: Ints,
+    heap: Ints,
+    far: Ints,
+    heads: Ints,
+    at_us: int,
+    rank: int,
+    what: int,
+    index: int,
+    worker: int,
+) -> None:
     """Put a moment that is not in the past; one at the end or later is forgotten."""
-    counters, keys, numbers, contents, far_keys, far_numbers, far_contents, links, heads = queue
-    if at_us >= counters[_END]:
+    if at_us >= now[END]:
         return
-    since_us = at_us - counters[_BEGIN]
-    bucket = since_us >> counters[_SHIFT]
+    since_us = at_us - now[BEGIN]
+    bucket = since_us >> now[SHIFT]
     key = since_us * RANKS + rank
-    number = counters[_NUMBER]
-    counters[_NUMBER] = number + 1
-    if bucket < counters[_LOADED]:
-        _sift_in(counters, keys, numbers, contents, key, number, content)
+    content = (((what << WORKER_BITS) | worker) << INDEX_BITS) | index
+    number = now[NUMBER]
+    now[NUMBER] = number + 1
+    if bucket < now[LOADED]:
+        _sift_in(now, heap, key, number, content)
         return
-    place = counters[_FREE]
+    place = now[UNUSED]
     if place >= 0:
-        counters[_FREE] = links[place]
+        now[UNUSED] = far[place, 3]
     else:
-        place = counters[_USED]
-        counters[_USED] = place + 1
-    far_keys[place] = key
-    far_numbers[place] = number
-    far_contents[place] = content
-    links[place] = heads[bucket]
+        place = now[USED]
+        now[USED] = place + 1
+    far[place, 0] = key
+    far[place, 1] = number
+    far[place, 2] = content
+    far[place, 3] = heads[bucket]
     heads[bucket] = place
 
 
-@compiled
-def first(queue: Queue, limit: int) -> int:
+@lean
+def first(now: Ints, heap: Ints, far: Ints, heads: Ints, limit: int) -> int:
     """The key of the first moment that comes before the key ``limit``, or ``limit``."""
-    counters, keys, numbers, contents, far_keys, far_numbers, far_contents, links, heads = queue
-    while True:
-        if counters[_LENGTH] > 0:
-            return min(keys[0], limit)
-        loaded = counters[_LOADED]
-        if loaded >= counters[_BUCKETS] or (loaded << counters[_SHIFT]) * RANKS > limit:
+    while now[LENGTH] == 0:
+        loaded = now[LOADED]
+        if loaded >= now[BUCKETS] or (loaded << now[SHIFT]) * RANKS > limit:
             return limit
-        counters[_LOADED] = loaded + 1
+        now[LOADED] = loaded + 1
         place = heads[loaded]
         while place >= 0:
-            _sift_in(
-                counters,
-                keys,
-                numbers,
-                contents,
-                far_keys[place],
-                far_numbers[place],
-                far_contents[place],
-            )
-            following = links[place]
-            links[place] = counters[_FREE]
-            counters[_FREE] = place
+            _sift_in(now, heap, far[place, 0], far[place, 1], far[place, 2])
+            following = far[place, 3]
+            far[place, 3] = now[UNUSED]
+            now[UNUSED] = place
             place = following
+    return int(min(heap[0, 0], limit))
 
 
-@compiled
-def take(queue: Queue) -> int:
+@lean
+def take(now: Ints, heap: Ints) -> int:
     """Remove the first moment of the heap; its content."""
-    counters, keys, numbers, contents, _, _, _, _, _ = queue
-    content = contents[0]
-    length = counters[_LENGTH] - 1
-    counters[_LENGTH] = length
-    key = keys[length]
-    number = numbers[length]
-    moved = contents[length]
+    content = heap[0, 2]
+    length = now[LENGTH] - 1
+    now[LENGTH] = length
+    key = heap[length, 0]
+    number = heap[length, 1]
     place = 0
     while True:
         child = 2 * place + 1
@@ -120,36 +122,34 @@ def take(queue: Queue) -> int:
             break
         right = child + 1
         if right < length and (
-            keys[right] < keys[child]
-            or (keys[right] == keys[child] and numbers[right] < numbers[child])
+            heap[right, 0] < heap[child, 0]
+            or (heap[right, 0] == heap[child, 0] and heap[right, 1] < heap[child, 1])
         ):
             child = right
-        if key < keys[child] or (key == keys[child] and number < numbers[child]):
+        if key < heap[child, 0] or (key == heap[child, 0] and number < heap[child, 1]):
             break
-        keys[place] = keys[child]
-        numbers[place] = numbers[child]
-        contents[place] = contents[child]
+        heap[place, 0] = heap[child, 0]
+        heap[place, 1] = heap[child, 1]
+        heap[place, 2] = heap[child, 2]
         place = child
-    keys[place] = key
-    numbers[place] = number
-    contents[place] = moved
-    return content
+    heap[place, 0] = key
+    heap[place, 1] = number
+    heap[place, 2] = heap[length, 2]
+    return int(content)
 
 
-@compiled
-def _sift_in(
-    counters: Ints, keys: Ints, numbers: Ints, contents: Ints, key: int, number: int, content: int
-) -> None:
-    place = counters[_LENGTH]
-    counters[_LENGTH] = place + 1
+@lean
+def _sift_in(now: Ints, heap: Ints, key: int, number: int, content: int) -> None:
+    place = now[LENGTH]
+    now[LENGTH] = place + 1
     while place > 0:
         parent = (place - 1) >> 1
-        if keys[parent] < key or (keys[parent] == key and numbers[parent] < number):
+        if heap[parent, 0] < key or (heap[parent, 0] == key and heap[parent, 1] < number):
             break
-        keys[place] = keys[parent]
-        numbers[place] = numbers[parent]
-        contents[place] = contents[parent]
+        heap[place, 0] = heap[parent, 0]
+        heap[place, 1] = heap[parent, 1]
+        heap[place, 2] = heap[parent, 2]
         place = parent
-    keys[place] = key
-    numbers[place] = number
-    contents[place] = content
+    heap[place, 0] = key
+    heap[place, 1] = number
+    heap[place, 2] = content

@@ -1,40 +1,50 @@
-"""Where the fast engine keeps what the reference model keeps in objects."""
+"""Where the fast engine keeps what the reference model keeps in objects.
+
+``now`` holds counters, ``limits`` the numbers of the pool; the arrays
+``workers``, ``lists``, ``sessions`` and ``queued`` have the columns below.
+``meter`` has a row per edge: its time, four counts there, and four areas from
+there to the next. All are 64-bit but where size matters.
+"""
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from sim.model import ABSENT, Day, PoolModel
+from sim.fast import queue
+from sim.model import ABSENT, Day, Flags, Ints, PoolModel
 
-Arrays: TypeAlias = Any
-"""A tuple of arrays."""
+Small = npt.NDArray[np.int32]
+Bytes = npt.NDArray[np.int8]
 
-# Counters of a run.
-NOW = 0
-IDLE = 1
-BUSY = 2
-BOOTING = 3
-LEAVING = 4
-STOPPED = 5
-WAITING_NOW = 6
-FREE = 7
-ASKED = 8
-WORKERS = 9
-LAUNCHES = 10
-STARTS = 11
-QUEUE_HEAD = 12
-QUEUE_TAIL = 13
-TOKENS = 14
-TOKENS_AT = 15
-REFILL_AWAITED = 16
-DECISIONS = 17
-STACK = 18
-EDGE = 19
-SINCE = 20
-STATUS = 21
-COUNTERS = 22
+# Counters; the first are the queue's.
+_FROM = queue.COUNTERS
+NOW = _FROM
+IDLE = _FROM + 1
+BUSY = _FROM + 2
+BOOTING = _FROM + 3
+LEAVING = _FROM + 4
+STOPPED = _FROM + 5
+WAITING_NOW = _FROM + 6
+FREE = _FROM + 7
+ASKED = _FROM + 8
+WORKERS = _FROM + 9
+LAUNCHES = _FROM + 10
+STARTS = _FROM + 11
+QUEUE_HEAD = _FROM + 12
+QUEUE_TAIL = _FROM + 13
+TOKENS = _FROM + 14
+TOKENS_AT = _FROM + 15
+REFILL_AWAITED = _FROM + 16
+DECISIONS = _FROM + 17
+STACK = _FROM + 18
+EDGE = _FROM + 19
+SINCE = _FROM + 20
+STATUS = _FROM + 21
+COUNTERS = _FROM + 22
 
 # What a run may lack.
 ENOUGH = 0
@@ -42,6 +52,15 @@ LACKS_LAUNCHES = 1
 LACKS_STARTS = 2
 LACKS_SESSIONS = 3
 LACKS = {LACKS_LAUNCHES: "launches", LACKS_STARTS: "starts", LACKS_SESSIONS: "sessions"}
+
+# Columns of a worker.
+STATE = 0
+SESSIONS = 1
+BEFORE = 2
+AFTER = 3
+WAS_READY = 4
+BOUND = 5
+WORKER_COLUMNS = 6
 
 # States of a worker.
 GONE = 0
@@ -54,6 +73,17 @@ RESTS = 5
 """Stopped."""
 NOTICED = 6
 """Serves its last sessions under a spot notice."""
+
+# Columns of a session.
+ARRIVED_AT = 0
+WAITS_SINCE = 1
+WAITED = 2
+
+# Columns of a session that has waited.
+LEFT = 0
+"""Times."""
+QUEUED_BEFORE = 1
+QUEUED_AFTER = 2
 
 # Limits of a pool.
 SLOTS = 0
@@ -71,8 +101,7 @@ CHAIN = 11
 END = 12
 BEGIN = 13
 
-# Kinds of moments; the rest of a moment's content is the index of a session or worker.
-INDEX_BITS = 40
+# Kinds of moments.
 SESSION_ENDS = 0
 BOOT_ENDS = 1
 BOOT_FAILS = 2
@@ -86,7 +115,7 @@ TOKEN_RETURNS = 9
 SESSION_RETURNS = 10
 
 
-def limits(pool: PoolModel, day: Day) -> Arrays:
+def limits(pool: PoolModel, day: Day) -> Ints:
     """Numbers of a pool and a day, by the constants above."""
     return np.array(
         [
@@ -109,35 +138,55 @@ def limits(pool: PoolModel, day: Day) -> Arrays:
     )
 
 
-def workers(count: int, slots: int, stops: int) -> Arrays:
-    """(state, sessions, previous, next of the list it is in, was ready, bound, idle since,
-    stack of stopped ones, sessions by slot, first and last of the lists by sessions)."""
-    return (
-        np.empty(count, dtype=np.int8),
-        np.empty(count, dtype=np.int32),
-        np.empty(count, dtype=np.int32),
-        np.empty(count, dtype=np.int32),
-        np.empty(count, dtype=np.bool_),
-        np.empty(count, dtype=np.int32),
-        np.empty(count, dtype=np.int64),
-        np.empty(stops, dtype=np.int32),
-        np.empty(count * slots, dtype=np.int32),
-        np.full(slots, -1, dtype=np.int32),
-        np.full(slots, -1, dtype=np.int32),
-    )
+@dataclass(frozen=True)
+class Fleet:
+    """Workers: columns; idle since; stack of stopped ones; sessions by slot; first and last
+    worker of the lists by number of sessions."""
+
+    workers: Small
+    idle_since: Ints
+    stack: Small
+    by_slot: Small
+    lists: Small
+
+    @classmethod
+    def of(cls, count: int, slots: int, stops: int, expires: bool) -> Fleet:
+        """Room for ``count`` workers; what is not used costs no memory."""
+        return cls(
+            np.empty((count, WORKER_COLUMNS), dtype=np.int32),
+            np.empty(count if expires else 0, dtype=np.int64),
+            np.empty(stops, dtype=np.int32),
+            np.empty(count * slots, dtype=np.int32),
+            np.full((2, slots), -1, dtype=np.int32),
+        )
 
 
-def sessions(count: int) -> Arrays:
-    """(worker, first arrival, since when it waits, wait, outcome, interrupted, times it left,
-    previous and next in the queue)."""
-    return (
-        np.full(count, -1, dtype=np.int32),
-        np.full(count, -1, dtype=np.int64),
-        np.empty(count, dtype=np.int64),
-        np.zeros(count, dtype=np.int64),
-        np.full(count, ABSENT, dtype=np.int8),
-        np.zeros(count, dtype=np.bool_),
-        np.zeros(count, dtype=np.int8),
-        np.empty(count, dtype=np.int32),
-        np.empty(count, dtype=np.int32),
-    )
+@dataclass(frozen=True)
+class Crowd:
+    """Sessions: their columns, those of the queue, and how they ended."""
+
+    sessions: Ints
+    queued: Small
+    outcome: Bytes
+    interrupted: Flags
+
+    @classmethod
+    def of(cls, count: int) -> Crowd:
+        """So many sessions, of whom nobody has arrived."""
+        sessions = np.zeros((count, 3), dtype=np.int64)
+        sessions[:, ARRIVED_AT] = -1
+        return cls(
+            sessions,
+            np.zeros((count, 3), dtype=np.int32),
+            np.full(count, ABSENT, dtype=np.int8),
+            np.zeros(count, dtype=np.bool_),
+        )
+
+
+def counters(pool: PoolModel, day: Day) -> Ints:
+    """The counters at the beginning."""
+    now: npt.NDArray[Any] = np.zeros(COUNTERS, dtype=np.int64)
+    now[QUEUE_HEAD] = now[QUEUE_TAIL] = -1
+    now[TOKENS] = pool.burst * pool.refill_us
+    now[TOKENS_AT] = now[SINCE] = now[NOW] = day.begin_us
+    return now
