@@ -75,13 +75,15 @@ def assess(
     history = baselines.read(run, baseline_dir)
     model = read_model(run)
     mine = RunFigures(run.info.started_at, samples, spans)
+    candidates = [mine, *(other.figures for other in together)]
+    begun = {run.started_at for run in candidates}
     evidence = Evidence(
         info=run.info,
         samples=samples,
         spans=spans,
         stats=stats,
-        candidates=[mine, *(other.figures for other in together)],
-        baselines=history.runs,
+        candidates=candidates,
+        baselines=[run for run in history.runs if run.started_at not in begun],
         against=[other.figures for other in against],
         prediction=model,
         left_out=history.left_out,

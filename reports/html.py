@@ -6,6 +6,7 @@ import platform
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -21,6 +22,10 @@ from reports.svg import Plot
 from system.protocol.metrics import METRICS
 
 BYTES_MAX = 400_000
+"""Of the page; beyond it the largest plots are left to their files."""
+
+ROWS_MAX = 40
+TEXT_MAX = 40_000
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -32,33 +37,45 @@ def html(assessment: Assessment, plots: Sequence[Plot]) -> str:
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
+    template = environment.get_template("report.html.j2")
+    context = _context(assessment)
+    shown = list(plots)
+    while True:
+        page = template.render(**context, plots=shown, left_out=len(plots) - len(shown))
+        if len(page.encode()) < BYTES_MAX or not shown:
+            return page
+        shown.remove(max(shown, key=lambda plot: len(plot.svg)))
+
+
+def _context(assessment: Assessment) -> dict[str, Any]:
     info = assessment.run.info
-    return environment.get_template("report.html.j2").render(
-        css=Markup((_TEMPLATES / "report.css").read_text(encoding="utf-8")),
-        verdict=assessment.verdict,
-        info=info,
-        description=assessment.run.scenario.description,
-        facts=facts(assessment),
-        figures=highlights.key_figures(assessment),
-        gates=[marks.gate_line(result) for result in assessment.gates],
-        checks=assessment.checks,
-        valid=all(check.ok for check in assessment.checks),
-        plots=plots,
-        slowest_phase=slowest_phase(assessment),
-        capacity=assessment.capacity,
-        limits=limits(assessment.run),
-        faults=faults(assessment.run),
-        failures=highlights.failures(assessment),
-        model=assessment.model,
-        comparisons=highlights.against_model(assessment),
-        sessions=worst_sessions(assessment),
-        stats=assessment.stats,
-        texts={name: metric.text for name, metric in METRICS.items()},
-        environment=environment_list(info),
-        reproduce=command(info),
-        scenario_text=assessment.run.scenario_text,
-        shown=highlights.shown,
-    )
+    found, broken = faults(assessment.run), highlights.failures(assessment)
+    return {
+        "css": Markup((_TEMPLATES / "report.css").read_text(encoding="utf-8")),
+        "verdict": assessment.verdict,
+        "info": info,
+        "description": assessment.run.scenario.description,
+        "facts": facts(assessment),
+        "figures": highlights.key_figures(assessment),
+        "gates": [marks.gate_line(result) for result in assessment.gates],
+        "checks": assessment.checks,
+        "valid": all(check.ok for check in assessment.checks),
+        "slowest_phase": slowest_phase(assessment),
+        "capacity": assessment.capacity,
+        "limits": limits(assessment.run),
+        "faults": found[:ROWS_MAX],
+        "failures": broken[:ROWS_MAX],
+        "rows_left_out": {"faults": len(found) - ROWS_MAX, "failures": len(broken) - ROWS_MAX},
+        "model": assessment.model,
+        "comparisons": highlights.against_model(assessment),
+        "sessions": worst_sessions(assessment),
+        "stats": assessment.stats,
+        "texts": {name: metric.text for name, metric in METRICS.items()},
+        "environment": environment_list(info),
+        "reproduce": command(info),
+        "scenario_text": assessment.run.scenario_text[:TEXT_MAX],
+        "shown": highlights.shown,
+    }
 
 
 def facts(assessment: Assessment) -> list[str]:

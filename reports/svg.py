@@ -53,7 +53,7 @@ _THEME: dict[str, tuple[str, str]] = {
 }
 
 WIDTH_IN = 9.0
-POINTS_MAX = 400
+POINTS_MAX = 300
 AXIS: dict[str, Any] = {"fontsize": 8, "color": MUTED}
 """How axes are labelled."""
 
@@ -145,7 +145,7 @@ def _slim(text: str, name: str, alt: str) -> str:
     text = re.sub(r' id="([^"]*)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", text)
     text = re.sub(r'xlink:href="#', f'xlink:href="#{name}-', text)
     text = re.sub(r"url\(#", f"url(#{name}-", text)
-    text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text)
+    text = re.sub(r"(\d+\.\d)\d+", r"\1", text)
     text = re.sub(r"\n\s+", "\n", text)
     head, _, body = text.partition(">")
     head = re.sub(r' (width|height)="[^"]*"', "", head)
