@@ -9,20 +9,19 @@ import time
 
 import aiohttp
 
-from system.client.actions import InputApi
-from system.client.config import Callbacks, ClientConfig, ClientState, Stats
+from system.client.config import Callbacks, ClientConfig, ClientState
 from system.client.errors import ClientError, JoinAbandoned, JoinFailed
 from system.client.join import JoinTimeline
+from system.client.measured import MeasuredClient
 from system.client.media import Media, MediaCallbacks
-from system.client.meter import Counters, Second, SessionMeter
 from system.client.reconnect import reconnect
 from system.client.signaling import SignalingClosed, SignalingSocket
 from system.client.tiers import DecodePool, DecodeTier, FramesTier, Tier
 from system.media.marker import FrameMarker
 from system.media.rtc.assembler import ReceivedFrame
-from system.media.rtc.ice import IceSettings
 from system.protocol import channels, codec, messages
 from system.protocol.errors import BadDescription, ErrorCode, ProtocolError
+from system.protocol.fields import IceServer
 from system.telemetry import logs
 
 logger = logs.get(__name__)
@@ -35,7 +34,7 @@ _HARMLESS = frozenset({ErrorCode.BAD_CANDIDATE, ErrorCode.UNKNOWN_TYPE, ErrorCod
 """Errors about one message, after which a join may still succeed."""
 
 
-class RemoteRenderClient(InputApi):
+class RemoteRenderClient(MeasuredClient):
     """Joins one session, receives its stream, sends inputs, measures both.
 
     A client is used once. ``connect`` resolves with the first frame;
@@ -52,15 +51,13 @@ class RemoteRenderClient(InputApi):
         pool: DecodePool | None = None,
     ) -> None:
         self.config = config
-        super().__init__(SessionMeter(frame_time_s=1 / config.fps))
+        super().__init__(config, callbacks or Callbacks())
         self.state = ClientState.NEW
         self.session_id: str | None = None
         self.worker_id: str | None = None
-        self.stats: Stats | None = None
         self.timeline = JoinTimeline(time.monotonic())
         self.queued_s: float | None = None
         self.created_s: float | None = None
-        self._callbacks = callbacks or Callbacks()
         self._own_http = http is None
         self._http = http
         self._own_pool = pool is None and config.tier == "decode"
@@ -74,8 +71,8 @@ class RemoteRenderClient(InputApi):
         self._join_deadline: asyncio.Timeout | None = None
         self._first_frame: asyncio.Future[None] | None = None
         self._ended: asyncio.Future[str] | None = None
-        self._last_frame_s = 0.0
-        self._rtt_s: float | None = None
+        self._ice = config.ice
+        self._retiring: list[asyncio.Task[None]] = []
         self._released = False
 
     # --- lifecycle ----------------------------------------------------------------
@@ -127,21 +124,25 @@ class RemoteRenderClient(InputApi):
                 self._tasks.append(asyncio.create_task(self._read()))
                 await self._first_frame
         except TimeoutError:
-            if self.state is ClientState.QUEUED and self.queued_s is not None:
-                raise JoinAbandoned(time.monotonic() - self.queued_s) from None
+            if self.state is ClientState.QUEUED:
+                now = time.monotonic()
+                raise JoinAbandoned(now - (self.queued_s or now)) from None
             raise self._failure("timeout", "no first frame in time") from None
         except SignalingClosed as closed:
             raise self._failure("unreachable", str(closed)) from None
         finally:
             self._join_deadline = None
         self.state = ClientState.ACTIVE
-        self._tasks.append(asyncio.create_task(self._every_second()))
+        self._tasks.append(asyncio.create_task(self._watch()))
         if self._media is not None:
             # A frame may overtake the data channels; a join ends with the frame,
             # but inputs are of use only afterwards.
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CHANNEL_WAIT_S):
                     await self._media.input_open.wait()
+
+    async def _watch(self) -> None:
+        self._end(await self._measure())
 
     async def wait_ended(self) -> str:
         """Until the session ends by itself; why. Cancel it, or ``disconnect``, to stop."""
@@ -166,6 +167,7 @@ class RemoteRenderClient(InputApi):
         self._finish()
         if self._media is not None:
             await self._media.close()
+        await asyncio.gather(*self._retiring, return_exceptions=True)
         if self._tier is not None:
             await self._tier.close()
         if self._socket is not None:
@@ -242,12 +244,7 @@ class RemoteRenderClient(InputApi):
     async def _handle(self, message: messages.ToClient) -> None:
         now = time.monotonic()
         if isinstance(message, messages.Queued):
-            self.timeline.mark("allocate", now)
-            if self.queued_s is None:
-                self.queued_s = now
-                self.state = ClientState.QUEUED
-                self._extend(self.config.patience_s)
-                self._callbacks.on_queued()
+            self._queued(now)
         elif isinstance(message, messages.SessionCreated):
             await self._created(message, now)
         elif isinstance(message, messages.SessionResumed):
@@ -260,10 +257,7 @@ class RemoteRenderClient(InputApi):
             if message.negotiation == self._negotiation and self._media is not None:
                 await self._media.candidate(message.candidate)
         elif isinstance(message, messages.WorkerReplaced):
-            self._negotiation = message.negotiation
-            self.worker_id = message.worker_id
-            self._callbacks.on_worker_replaced()
-            await self._offer()
+            await self._replaced(message, now)
         elif isinstance(message, messages.SessionEnded):
             self._fail_join("session_ended", message.reason)
             self._end(message.reason or "session_ended")
@@ -274,6 +268,17 @@ class RemoteRenderClient(InputApi):
             if message.code is ErrorCode.RESUME_REFUSED:
                 self._end(message.code)
 
+    def _queued(self, now: float) -> None:
+        """No worker yet; or, in the midst of a session, no other one."""
+        if not self._joining:
+            self._silence.queued(now)
+        elif self.state is not ClientState.QUEUED:
+            self.timeline.mark("allocate", now)
+            self.queued_s = self.queued_s or now
+            self.state = ClientState.QUEUED
+            self._extend(self.config.patience_s)
+            self._callbacks.on_queued()
+
     async def _created(self, message: messages.SessionCreated, now: float) -> None:
         self.timeline.mark("allocate", now)
         self.timeline.mark("queue", now)
@@ -281,12 +286,29 @@ class RemoteRenderClient(InputApi):
         self.session_id = message.session_id
         self.worker_id = message.worker_id
         self._resume_token = message.resume_token
+        self._served(message.ice_servers)
+        if self._media is None:
+            await self._offer()
+
+    async def _replaced(self, message: messages.WorkerReplaced, now: float) -> None:
+        """Another worker has the session: the media of the lost one makes way."""
+        self._negotiation = message.negotiation
+        self.worker_id = message.worker_id
+        self._silence.replaced(now)
+        self._served(message.ice_servers)
+        if self._media is not None:
+            self.meter.new_stream(now)
+            self._retiring.append(asyncio.create_task(self._media.close()))
+        self._callbacks.on_worker_replaced()
+        await self._offer()
+
+    def _served(self, ice_servers: tuple[IceServer, ...]) -> None:
+        """A worker is there, with these ICE servers besides the client's own."""
+        servers = (*self.config.ice.servers, *ice_servers)
+        self._ice = dataclasses.replace(self.config.ice, servers=servers)
         if self._joining:
             self.state = ClientState.NEGOTIATING
             self._extend(self.config.join_timeout_s)
-        if self._media is None:
-            servers = (*self.config.ice.servers, *message.ice_servers)
-            await self._offer(dataclasses.replace(self.config.ice, servers=servers))
 
     def _extend(self, seconds: float | None) -> None:
         """Move the join's deadline so far from now."""
@@ -295,15 +317,11 @@ class RemoteRenderClient(InputApi):
             when = None if seconds is None else loop.time() + seconds
             self._join_deadline.reschedule(when)
 
-    async def _offer(self, ice: IceSettings | None = None) -> None:
-        """Begin a negotiation; the media of the one before is closed."""
-        if self._media is not None:
-            before, self._media = self._media, None
-            self.meter.new_stream(time.monotonic())
-            await before.close()
+    async def _offer(self) -> None:
+        """Begin a negotiation."""
         negotiation = self._negotiation
         self._media = media = Media(
-            ice or self.config.ice,
+            self._ice,
             self.config.codec,
             MediaCallbacks(
                 on_frame=lambda frame: self._frame(negotiation, frame),
@@ -342,25 +360,12 @@ class RemoteRenderClient(InputApi):
         if self._tier is not None:
             self._tier.frame(frame)
 
-    def frame_received(self, frame: ReceivedFrame, marker: FrameMarker | None) -> None:
-        """Called by the tier."""
-        self._last_frame_s = frame.delivered_s
-        self.meter.received(marker.frame_id if marker else None, frame.delivered_s)
-        self._callbacks.on_frame(frame, marker)
-
     def frame_shown(self, marker: FrameMarker | None, at_s: float, decoded: bool) -> None:
         """Called by the tier."""
-        if marker is not None:
-            capture_s = marker.capture_time_us / 1e6
-            self.meter.shown(marker.frame_id, capture_s, at_s, decoded=decoded)
+        super().frame_shown(marker, at_s, decoded)
         if self._first_frame is not None and not self._first_frame.done():
             self.timeline.mark("first_frame", at_s)
             self._first_frame.set_result(None)
-
-    def keyframe_needed(self) -> None:
-        """Called by the tier."""
-        if self._media is not None:
-            self._media.receiver.request_keyframe()
 
     # --- data channels ------------------------------------------------------------------
 
@@ -375,32 +380,3 @@ class RemoteRenderClient(InputApi):
         elif isinstance(message, channels.EditAck):
             self._edit_acknowledged(message.edit_id)
         self._callbacks.on_message(message)
-
-    # --- measuring ------------------------------------------------------------------------
-
-    async def _every_second(self) -> None:
-        loop = asyncio.get_running_loop()
-        due = loop.time()
-        while True:
-            due += 1.0
-            if self._media is not None:
-                self._rtt_s = await self._media.link.probe()
-            await asyncio.sleep(max(0.0, due - loop.time()))
-            now = time.monotonic()
-            self._report(self.meter.second(now, self._counters(), self._rtt_s))
-            if now - self._last_frame_s > self.config.media_timeout_s:
-                self._end("media_lost")
-                return
-
-    def _finish(self) -> None:
-        self._report(self.meter.finish(time.monotonic(), self._counters(), self._rtt_s))
-
-    def _report(self, second: Second | None) -> None:
-        if second is None:
-            return
-        self.stats = Stats.of(second, self._counters())
-        self._callbacks.on_second(second, self.meter.take_inputs())
-        self._callbacks.on_stats(self.stats)
-
-    def _counters(self) -> Counters:
-        return self._media.counters() if self._media is not None else Counters()

@@ -28,6 +28,7 @@ class FreezeMeter:
     def __init__(self, frame_time_s: float) -> None:
         self._limit_s = max(2 * frame_time_s, MIN_FREEZE_S)
         self._last: tuple[int, float, float] | None = None  # id, capture, shown
+        self._restarted = False
         self._intervals: deque[float] = deque(maxlen=W3C_WINDOW)
         self.count = 0
         self.frozen_s = 0.0
@@ -42,12 +43,21 @@ class FreezeMeter:
             return
         gap = shown_s - last[2]
         self._w3c(gap)
+        if self._restarted:
+            self._restarted = False
+            if gap > self._limit_s:
+                self._add(gap)
+            return
         steps = frame_id - last[0]
         if steps <= 0:
-            return  # another worker: its frames count anew
+            return  # late
         expected = max(0.0, (capture_s - last[1]) / steps)
         if gap - expected > self._limit_s:
             self._add(gap - expected)
+
+    def restart(self) -> None:
+        """Another worker takes over: what is between its first frame and the last one is frozen."""
+        self._restarted = True
 
     def finish(self, now: float) -> None:
         """The session ended; a silence that no idle stream has counts up to now."""

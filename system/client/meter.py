@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from system.client.freezes import FreezeMeter
+from system.client.freezes import SILENCE_S, FreezeMeter
 from system.client.histogram import LogHistogram
 from system.client.latency import InputMeter, InputSample
 
@@ -110,6 +110,9 @@ class SessionMeter:
         self._began_s: float | None = None
         self._second_s = 0.0
         self._newest_id: int | None = None
+        self._received_s: float | None = None
+        self.interruptions = 0
+        """Silences that no idle stream has: media stopped before the session's end."""
         self._frames = [0, 0, 0]  # received, captured, decoded, since the last second
         self._before = Counters()
         self._reported = (0, 0.0, 0, 0)  # freezes, frozen, inputs sent, acknowledged
@@ -123,6 +126,7 @@ class SessionMeter:
         """A frame arrived whole. Without an id (no marker) it counts as the next."""
         if self._began_s is None:
             self._began_s = self._second_s = now
+        self._silent_until(now)
         self._frames[0] += 1
         newest = self._newest_id
         if frame_id is None:
@@ -147,6 +151,7 @@ class SessionMeter:
         """Another worker took over: its frame ids and counters begin anew."""
         self._newest_id = None
         self._before = Counters()
+        self.freezes.restart()
         self._samples += self._inputs.restart(now)
 
     def second(self, now: float, counters: Counters, rtt_s: float | None) -> Second | None:
@@ -188,6 +193,8 @@ class SessionMeter:
     def finish(self, now: float, counters: Counters, rtt_s: float | None) -> Second | None:
         """The session ended: the last, partial second, after which nothing is fed."""
         self.freezes.finish(now)
+        self._silent_until(now)
+        self._received_s = None
         self._samples += self._inputs.finish(now)
         return self.second(now, counters, rtt_s)
 
@@ -200,6 +207,10 @@ class SessionMeter:
     @property
     def inputs_sent(self) -> int:
         return self._inputs.sent
+
+    def _silent_until(self, now: float) -> None:
+        before, self._received_s = self._received_s, now
+        self.interruptions += before is not None and now - before > SILENCE_S
 
     def _total(self, second: Second) -> None:
         totals = self.totals

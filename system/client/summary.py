@@ -156,7 +156,7 @@ def session_rows(
     if not result.cut_short:
         yield row("session.failed", float(result.outcome == "failed"), _why(result))
         yield row("session.abandoned", float(result.outcome == "abandoned"))
-        yield row("session.interrupted", float(result.outcome == "interrupted"), _why(result))
+        yield row("session.interrupted", *_interrupted(result, client))
     wait_s = waited_s(result, client)
     if wait_s is not None and client is not None:
         blocked = client.queued_s is not None or result.reason in _BLOCKED
@@ -199,6 +199,7 @@ def summary(start: Start, result: Result, client: RemoteRenderClient | None) -> 
         "bytes_received": totals.bytes_received,
         "packets_received": totals.packets_received,
         "packets_lost": totals.packets_lost,
+        "interruptions": client.meter.interruptions,
         "freeze_count": freezes.count,
         "frozen_s": freezes.frozen_s,
         "freeze_ratio": client.meter.freeze_ratio(result.ended_s),
@@ -207,6 +208,17 @@ def summary(start: Start, result: Result, client: RemoteRenderClient | None) -> 
         "histograms": {name: h.to_json() for name, h in totals.histograms.items()},
     }
     return body
+
+
+def _interrupted(
+    result: Result, client: RemoteRenderClient | None
+) -> tuple[float, dict[str, Any] | None]:
+    """Media stopped: for good, or for a while in a session that went on (with another worker)."""
+    if result.outcome == "interrupted":
+        return 1.0, _why(result)
+    if result.joined_s is None or client is None or not client.meter.interruptions:
+        return 0.0, None
+    return 1.0, {"code": "media_stopped", "times": client.meter.interruptions}
 
 
 def _censored(after_s: float) -> dict[str, Any]:

@@ -160,6 +160,38 @@ async def test_a_replaced_worker_is_offered_to_anew_and_the_stream_goes_on() -> 
         await client.disconnect()
 
 
+async def test_a_session_that_waits_for_another_worker_goes_on_as_one() -> None:
+    queued: list[None] = []
+    async with streaming() as streamer:
+        callbacks = Callbacks(on_queued=lambda: queued.append(None))
+        client = client_of(streamer, callbacks, media_timeout_s=1.0)
+        await client.connect("alice", "p")
+        streamer.script.stream = False
+        await streamer.send(streamer.sockets[0], messages.Queued(position=1))
+        await asyncio.sleep(2.3)
+        assert client.state is ClientState.ACTIVE
+        assert queued == []
+        replaced = messages.WorkerReplaced(session_id="s", worker_id="w2", negotiation=5)
+        streamer.script.stream = True
+        await streamer.send(streamer.sockets[0], replaced)
+        await until(lambda: client._negotiation == 5 and len(streamer.senders) == 2)
+        await until(lambda: client._media.receiver.counters.frames_received > 5)
+        assert client.meter.interruptions == 1
+        assert client.meter.freezes.frozen_s > 2.0
+        await client.disconnect()
+        assert client.state is ClientState.ENDED
+
+
+async def test_a_viewer_without_patience_does_not_wait_for_another_worker() -> None:
+    async with streaming() as streamer:
+        client = client_of(streamer, patience_s=0.2)
+        await client.connect("alice", "p")
+        streamer.script.stream = False
+        await streamer.send(streamer.sockets[0], messages.Queued(position=1))
+        assert await asyncio.wait_for(client.wait_ended(), 5) == "worker_lost"
+        await client.disconnect()
+
+
 async def test_a_stream_that_falls_silent_ends_the_session_once() -> None:
     async with streaming() as streamer:
         ends: list[str] = []

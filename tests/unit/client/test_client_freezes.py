@@ -72,6 +72,22 @@ def test_frames_of_another_worker_begin_anew() -> None:
     assert made.count == 1
 
 
+def test_what_another_worker_takes_to_take_over_is_frozen() -> None:
+    made = meter(even(500, 10, 900.0, 50.0))
+    made.restart()
+    for frame in even(501, 10, 3.0, 52.0):
+        made.shown(*frame)
+    assert made.count == 1
+    assert made.frozen_s == pytest.approx(52.0 - 50.0 - 9 * FRAME)
+
+
+def test_a_take_over_that_nobody_sees_is_no_freeze() -> None:
+    made = meter(even(500, 10, 900.0, 50.0))
+    made.restart()
+    made.shown(1, 3.0, 50.0 + 9 * FRAME + 0.149)
+    assert made.count == 0
+
+
 def test_silence_at_the_end_counts_only_if_no_idle_stream_is_so_silent() -> None:
     made = meter(even(1, 30, 0.0, 50.0))
     made.finish(51.9)

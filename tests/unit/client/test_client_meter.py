@@ -166,3 +166,30 @@ def test_only_decoded_frames_are_counted_as_decoded() -> None:
     second = meter.second(11.0, Counters(), None)
     assert second is not None
     assert (second.frames_received, second.frames_decoded) == (2, 1)
+
+
+def test_a_stop_of_more_than_two_seconds_is_an_interruption_and_frozen() -> None:
+    meter = SessionMeter(frame_time_s=FRAME)
+    play(meter, list(range(1, 31)), 10.0)
+    meter.new_stream(11.0)
+    play(meter, list(range(1, 31)), 14.0)
+    assert meter.interruptions == 1
+    meter.finish(14.0 + 30 * FRAME, Counters(), None)
+    assert meter.interruptions == 1
+    assert meter.freeze_ratio(15.0) == pytest.approx((14.0 - 10.0 - 29 * FRAME) / 5.0)
+
+
+def test_a_quick_move_is_no_interruption() -> None:
+    meter = SessionMeter(frame_time_s=FRAME)
+    play(meter, [1, 2, 3], 10.0)
+    meter.new_stream(10.5)
+    play(meter, [1, 2, 3], 11.9)
+    meter.finish(13.0, Counters(), None)
+    assert meter.interruptions == 0
+
+
+def test_silence_until_the_end_is_an_interruption() -> None:
+    meter = SessionMeter(frame_time_s=FRAME)
+    play(meter, [1, 2, 3], 10.0)
+    meter.finish(13.0, Counters(), None)
+    assert meter.interruptions == 1

@@ -9,6 +9,8 @@ import msgspec
 import pyarrow.parquet as pq
 import pytest
 
+from system.client.client import RemoteRenderClient
+from system.client.config import ClientConfig
 from system.client.errors import JoinAbandoned, JoinFailed
 from system.client.hostproto import (
     Drain,
@@ -91,6 +93,20 @@ def test_a_failed_join_is_censored_and_says_where_and_why() -> None:
     assert {row["t_us"] for row in rows.values()} == {1_000_000}
     assert all(rows[event]["unit"] == METRICS[event].unit for event in rows)
     assert summary(START, result, None)["phase"] == "dtls"
+
+
+def test_a_session_whose_media_stopped_for_a_while_is_interrupted_and_not_failed() -> None:
+    client = RemoteRenderClient(ClientConfig(url="ws://x/ws"))
+    client.timeline.mark("first_frame", 102.0)
+    for at_s in (102.0, 104.1, 104.2):
+        client.meter.received(None, at_s)
+    client.meter.finish(105.0, Counters(), None)
+    result = Result("ok", "", 101.0, 102.0, 105.0)
+    rows = {row["event"]: row for row in session_rows(CLOCK, START, result, client)}
+    assert rows["session.interrupted"]["value"] == 1.0
+    assert json.loads(rows["session.interrupted"]["attrs"]) == {"code": "media_stopped", "times": 1}
+    assert rows["session.failed"]["value"] == 0.0
+    assert summary(START, result, client)["interruptions"] == 1
 
 
 def test_a_session_stopped_before_its_first_frame_says_nothing_about_joining() -> None:
