@@ -188,7 +188,8 @@ class Pool:
             worker.state = WorkerState.GONE
         else:
             self._busy -= 1
-            self._freed(worker, int(self._day.scrub_us[session]))
+            scrubs = len(self._day.scrub_us) > 0
+            self._freed(worker, int(self._day.scrub_us[session]) if scrubs else 0)
         self._serve_queue()
         self.changed()
 

@@ -32,7 +32,7 @@ def _cache() -> Path:
 
 
 if "NUMBA_CACHE_DIR" not in os.environ:
-    numba.config.CACHE_DIR = str(_cache())
+    setattr(numba.config, "CACHE_DIR", str(_cache()))  # noqa: B010  made at run time
 
 
 def compiled(function: F) -> F:
