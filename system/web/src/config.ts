@@ -26,8 +26,8 @@ export interface RemoteRenderConfig {
   connectTimeoutMs?: number
   /** Have the worker draw each frame's id into the picture and time inputs by it. */
   measureLatency?: boolean
-  /** Put first in the offer where the browser has it. Default `h264`. */
-  preferCodec?: 'h264' | 'vp8'
+  /** `h264` (default) is put first in the offer where the browser has it; `vp8` leaves it out. */
+  codec?: 'h264' | 'vp8'
   pacing?: 'on_demand' | 'constant'
 }
 

@@ -159,11 +159,11 @@ export class Media {
   }
 
   private options(negotiation: number): ConstructorParameters<typeof Peer>[0] {
-    const { stunServers = [], turnServers = [], preferCodec = 'h264', pacing } = this.config
+    const { stunServers = [], turnServers = [], codec = 'h264', pacing } = this.config
     return {
       negotiation,
       iceServers: [...this.iceServers, ...stunServers.map((urls) => ({ urls })), ...turnServers],
-      preferCodec,
+      codec,
       stream: { blockCode: this.measuresLatency, ...(pacing === undefined ? {} : { pacing }) },
     }
   }

@@ -12,7 +12,7 @@ const MAX_BUFFERED_BYTES = 64 * 1024
 export interface PeerOptions {
   negotiation: number
   iceServers: RTCIceServer[]
-  preferCodec: 'h264' | 'vp8'
+  codec: 'h264' | 'vp8'
   stream: StreamOptions
 }
 
@@ -53,7 +53,7 @@ export class Peer {
     }
     this.edit.onopen = () => handlers.editOpen()
     const transceiver = this.connection.addTransceiver('video', { direction: 'recvonly' })
-    preferCodec(transceiver, options.preferCodec)
+    chooseCodec(transceiver, options.codec)
     this.connection.ontrack = (event) => {
       if (event.track.kind !== 'video') return
       showAtOnce(event.receiver)
@@ -148,12 +148,16 @@ function send(channel: RTCDataChannel, text: string): boolean {
   return true
 }
 
-/** Puts the wanted codec first; leaves the order alone where the browser lacks it. */
-function preferCodec(transceiver: RTCRtpTransceiver, codec: 'h264' | 'vp8'): void {
+/**
+ * H.264 first, which workers encode fastest; or none of it, since a worker that has both
+ * would take it. What the browser lacks is not asked for.
+ */
+function chooseCodec(transceiver: RTCRtpTransceiver, codec: 'h264' | 'vp8'): void {
   const all = RTCRtpReceiver.getCapabilities?.('video')?.codecs ?? []
-  const wanted = all.filter((c) => c.mimeType.toLowerCase() === `video/${codec}`)
+  const is = (name: string) => (c: { mimeType: string }) => c.mimeType.toLowerCase() === `video/${name}`
+  const wanted = all.filter(is(codec))
   if (wanted.length === 0) return
-  const rest = all.filter((c) => !wanted.includes(c))
+  const rest = all.filter((c) => !is('h264')(c) && !wanted.includes(c))
   transceiver.setCodecPreferences([...wanted, ...rest])
 }
 

@@ -109,6 +109,15 @@ describe('connect', () => {
   it('prefers H.264 where the browser has it', async () => {
     await connected()
     expect(FakePeer.last.preferences[0]).toEqual({ mimeType: 'video/H264' })
+    expect(FakePeer.last.preferences).toHaveLength(3)
+  })
+
+  it('offers no H.264 where VP8 is asked for', async () => {
+    await connected({ codec: 'vp8' })
+    expect(FakePeer.last.preferences).toEqual([
+      { mimeType: 'video/VP8' },
+      { mimeType: 'video/rtx' },
+    ])
   })
 
   it('rejects with a typed error when signaling is unreachable', async () => {

@@ -26,9 +26,7 @@ export class Keyboard {
 
   private pressed(event: KeyboardEvent): void {
     if (event.ctrlKey || event.metaKey || event.altKey) return
-    if (event.target instanceof Element && event.target.closest('button, select, input, summary')) {
-      if (event.key !== 'Escape') return
-    }
+    if (event.target instanceof Element && isForControl(event.target, event.key)) return
     if (this.handle(event.key)) event.preventDefault()
   }
 
@@ -62,4 +60,11 @@ export class Keyboard {
   private showCrosshair(on: boolean): void {
     this.crosshair.hidden = !on
   }
+}
+
+/** Whether a focused control has a use of its own for the key. */
+function isForControl(target: Element, key: string): boolean {
+  if (key === 'Escape') return false
+  if (target.closest('select') !== null) return true
+  return (key === 'Enter' || key === ' ') && target.closest('button, input, summary') !== null
 }

@@ -34,7 +34,7 @@ const client = new RemoteRenderClient({
   signalingServerUrl: query.get('signaling') ?? new URL('ws', location.href).toString(),
   videoElement: video,
   measureLatency: query.get('latency') === 'on',
-  preferCodec: query.get('codec') === 'vp8' ? 'vp8' : 'h264',
+  codec: query.get('codec') === 'vp8' ? 'vp8' : 'h264',
   ...(pacing === 'constant' || pacing === 'on_demand' ? { pacing } : {}),
   ...(token === null ? {} : { token }),
 })
