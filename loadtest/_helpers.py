@@ -226,7 +226,7 @@ class Helpers:
                 )
                 helper.kill()
 
-    def close(self, timeout_s: float = 5.0) -> None:
+    def close(self, timeout_s: float) -> None:
         """End every helper; safe to call twice."""
         helpers, self._helpers = self._helpers, []
         gevent.joinall([gevent.spawn(helper.close, timeout_s) for helper in helpers])

@@ -16,6 +16,7 @@ import locust.log
 from locust.env import Environment
 from locust.runners import STATE_RUNNING, MasterRunner, Runner, WorkerRunner
 
+from loadtest import _orphan
 from loadtest._controller import Controller
 from loadtest._options import Settings
 from loadtest._refusal import Refusal, tell
@@ -35,9 +36,17 @@ INTERRUPTED: Final = 130
 
 
 def take(
-    environment: Environment, runner: Runner, settings: Settings, user_class: str
+    environment: Environment,
+    runner: Runner,
+    settings: Settings,
+    user_class: str,
+    *,
+    forked_by: int | None = None,
 ) -> Swarm | None:
-    """Take the role that ``runner`` stands for; the swarm of a process that has users."""
+    """Take the role that ``runner`` stands for; the swarm of a process that has users.
+
+    ``forked_by`` is the process that ``--processes`` forked this one from.
+    """
     if isinstance(runner, MasterRunner):
         _own(environment, runner, settings, WorkerSwarms(runner))
         return None
@@ -53,6 +62,8 @@ def take(
         swarm.pace(spawn, ready=lambda: runner.state == STATE_RUNNING)
 
     if isinstance(runner, WorkerRunner):
+        if forked_by is not None:
+            gevent.spawn(_orphan.watch, forked_by, swarm.close)
         _obey(environment, WorkerSide(runner, swarm, pace))
     else:
         _own(environment, runner, settings, LocalSwarm(swarm, pace))

@@ -31,6 +31,7 @@ logger = logging.getLogger(__name__)
 
 PAUSE_AFTER_FAILURE_S: Final = 1.0
 """A closed load's viewer waits so long before it tries again."""
+CLOSE_S: Final = 5.0
 
 
 @dataclass(slots=True)
@@ -177,9 +178,9 @@ class Swarm:
         for parent in {file.parent for file in outcome.files}:
             shutil.rmtree(parent, ignore_errors=True)
 
-    def close(self) -> None:
-        """End the helpers."""
-        self.helpers.close()
+    def close(self, timeout_s: float = CLOSE_S) -> None:
+        """End the helpers; those that take longer are killed."""
+        self.helpers.close(timeout_s)
 
     # --- what helpers tell -------------------------------------------------------
 

@@ -6,6 +6,7 @@ a misspelt option is told at once, and forked processes share the imports.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ class LoadTest:
     def __init__(self, user_class: str) -> None:
         self._user_class = user_class
         self._settings: Settings | None = None
+        self._parsed_in = 0
         self.swarm: Swarm | None = None
 
     def install(self, events: Any) -> None:
@@ -42,6 +44,7 @@ class LoadTest:
             options = parse(*args, **kwargs)
             if self._settings is None:
                 self._settings = _checked(vars(options))
+                self._parsed_in = os.getpid()
             return options
 
         parser.parse_args = parse_and_check
@@ -50,7 +53,10 @@ class LoadTest:
         from loadtest import _roles
 
         settings = self._settings or Settings()
-        self.swarm = _roles.take(environment, runner, settings, self._user_class)
+        forked_by = self._parsed_in if self._parsed_in != os.getpid() else None
+        self.swarm = _roles.take(
+            environment, runner, settings, self._user_class, forked_by=forked_by
+        )
 
 
 def _checked(options: dict[str, Any]) -> Settings:

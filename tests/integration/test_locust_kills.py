@@ -1,0 +1,41 @@
+"""Nothing is left of a load test whose master was killed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+
+from locust_run import LocustRun, free_port
+
+SCENARIO = """\
+version: 1
+name: steady
+stream: {resolution: 320x180, fps: 20, bitrate: 500kbps}
+load: {model: closed, users: 2, for: 60s, input: {rate: 4/s}}
+pool: {slots_per_worker: 4, policy: {kind: fixed, size: 1}}
+"""
+GONE_S = 5.0
+
+
+async def test_a_killed_master_takes_workers_helpers_and_stack_with_it(tmp_path: Path) -> None:
+    file = tmp_path / "steady.yaml"
+    file.write_text(SCENARIO)
+    port = str(free_port())
+    run = await LocustRun.start(
+        *("--scenario", str(file), "--run-dir", str(tmp_path / "run"), "--processes", "2"),
+        *("--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port),
+    )
+    parts = tmp_path / "run" / "parts"
+    await run.until(lambda: parts.is_dir() and any(parts.glob("samples-*.parquet")))
+    assert len(run.helpers()) == 2
+    assert run.has("system.worker")
+    run.process.kill()
+    killed = time.monotonic()
+    while run.left() and time.monotonic() - killed < GONE_S:
+        await asyncio.sleep(0.1)
+    left = [process.cmdline() for process in run.left()]
+    for process in run.left():
+        process.kill()
+    await run.end()
+    assert left == []
