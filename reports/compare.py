@@ -10,10 +10,9 @@ from reports.assess import Assessment
 from reports.marks import NONE
 from reports.workload import workload
 from scenarios.quantities import render
-from system.protocol.metrics import METRICS
+from system.protocol.metrics import METRICS, Per
 
-STATISTICS = ("mean", "p50", "p95")
-_OF_SHARES = ("mean",)
+_OF_SAMPLES = ("p50", "p95")
 
 CAUTION = "One run each: the intervals know no noise between runs; a regression gate does."
 
@@ -60,7 +59,8 @@ def compare(first: Assessment, second: Assessment) -> list[Line]:
         other = second.stats.get(name)
         if other is None:
             continue
-        for stat in _OF_SHARES if METRICS[name].unit == "ratio" else STATISTICS:
+        averaged = mine.unit == "ratio" or METRICS[name].per is Per.TIME
+        for stat in ("mean",) if averaged else _OF_SAMPLES:
             values = mine.values[stat], other.values[stat]
             sound = all(math.isfinite(value) for value in values) and values[0] != 0
             change = values[1] / values[0] - 1 if sound else None

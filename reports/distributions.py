@@ -95,5 +95,4 @@ def _ecdf(axis: Axes, samples: Samples, right: float) -> None:
     axis.step(x, y, where="post", color=SERIES[0])
     missing = 100.0 - float(y[-1])
     if missing > 0.05:
-        axis.text(0.02, 0.97, f"{missing:.1f} % never came", transform=axis.transAxes, fontsize=8,
-                  color=LIMIT, ha="left", va="top")  # fmt: skip
+        axis.set_title(f"{missing:.1f} % never came", loc="right", color=LIMIT, weight="normal")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from reports import svg
 from reports.assess import Assessment
@@ -38,6 +39,7 @@ def heatmap(assessment: Assessment) -> Plot | None:
     image = axis.imshow(fps, aspect="auto", interpolation="nearest", cmap=_MAP, vmin=0.0,
                         extent=(0.0, end_s, len(codes) + 0.5, 0.5))  # fmt: skip
     axis.grid(visible=False)
+    axis.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     axis.set_xlabel("seconds since the start", **AXIS)
     axis.set_ylabel("session, by start", **AXIS)
     bar = figure.colorbar(image, ax=axis, pad=0.01, aspect=25)

@@ -69,7 +69,7 @@ def timeline(assessment: Assessment) -> Plot | None:
         _stages(axis, assessment)
         _faults(axis, found)
     _stage_names(axes[0], assessment)
-    _fault_numbers(axes[-1], found)
+    _fault_numbers(axes[0], found)
     end_s = assessment.spans[-1].end_s
     axes[-1].set_xlim(min(assessment.spans[0].start_s, 0.0), end_s)
     axes[-1].set_xlabel("seconds since the start", **AXIS)
@@ -199,6 +199,6 @@ def _faults(axis: Axes, found: list[Fault]) -> None:
 
 def _fault_numbers(axis: Axes, found: list[Fault]) -> None:
     for number, fault in enumerate(found, start=1):
-        axis.annotate(f"{number}", (fault.at_s, 0.0), (0, -9), ha="center", va="top",
+        axis.annotate(f"{number}", (fault.at_s, 1.0), (3, -1), ha="left", va="top",
                       xycoords=("data", "axes fraction"), textcoords="offset points",
                       fontsize=8, weight="bold", color=LIMIT)  # fmt: skip

@@ -103,17 +103,21 @@ def _hint(unit: str, kind: Kind) -> str:
     return f", did you mean '{folded[near[0]]}'?" if near else ""
 
 
+_NEARLY = 0.9995
+"""What three digits round up to the next unit."""
+
+
 def render(value: float, base: str) -> str:
     """Write a number of base unit ``base`` the way a person would, e.g. ``250 ms``."""
     if not math.isfinite(value):
         return "∞" if value > 0 else "–"
     if base == "s":
-        if value == 0 or value >= 1:
-            return f"{value:.3g} s" if value < 1000 else f"{value:.0f} s"
-        return f"{value * 1e3:.3g} ms" if value >= 1e-3 else f"{value * 1e6:.3g} µs"
+        if value == 0 or value >= _NEARLY:
+            return f"{value:.3g} s" if value < _NEARLY * 1000 else f"{value:.0f} s"
+        return f"{value * 1e3:.3g} ms" if value >= _NEARLY / 1e3 else f"{value * 1e6:.3g} µs"
     if base == "ratio":
         return f"{value * 100:.3g} %" if value < 9.995 else f"{value * 100:.0f} %"
     if base == "bit/s":
-        return f"{value / 1e6:.3g} Mbps" if value >= 1e6 else f"{value / 1e3:.3g} kbps"
-    number = f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+        return f"{value / 1e6:.3g} Mbps" if value >= _NEARLY * 1e6 else f"{value / 1e3:.3g} kbps"
+    number = f"{value:.3g}" if abs(value) < _NEARLY * 1000 else f"{value:.0f}"
     return number if base == "count" else f"{number} {base}".replace(" 1/s", " /s")

@@ -56,9 +56,7 @@ _MEASURED: Final[Mapping[str, str]] = {
     "fault.store_outage": NOT_YET,
     "fault.partition": NOT_YET,
     "fault.network": NOT_YET,
-    "gate.strict": NOT_YET,
     "gate.abort": NOT_YET,
-    "gate.regression": NOT_YET,
     "gate.agrees_with": NOT_YET,
 }
 
@@ -77,9 +75,6 @@ REFUSED: Final[Mapping[Host, Mapping[str, str]]] = {
         "fault.signaling_restart": _NO_PROCESSES,
         "fault.store_outage": _NO_PROCESSES,
         "fault.partition": _NO_PROCESSES,
-        "gate.strict": NOT_YET,
-        "gate.regression": NOT_YET,
-        "gate.agrees_with": NOT_YET,
     },
 }
 """By host: a feature, and why never; an empty reason is: not yet."""

@@ -1,4 +1,4 @@
-"""The fixture that makes run directories."""
+"""Run directories for tests: made to measure, or built once and only read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 from synthetic_run import Synthetic, synthesise
 
+from reports.build import build
+
 Maker = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def _outside_of_github(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -20,3 +28,12 @@ def make_run(tmp_path: Path) -> Maker:
         return synthesise(tmp_path, Synthetic(**knobs), name)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def failed_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run in which a join failed and inputs were lost, built; not to be changed."""
+    base = tmp_path_factory.mktemp("failed")
+    path = synthesise(base, Synthetic(failed=(7,), lost_every=50))
+    build(path)
+    return path

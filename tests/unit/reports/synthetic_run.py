@@ -191,7 +191,7 @@ def synthesise(base: Path, knobs: Synthetic | None = None, name: str = "run") ->
         target=knobs.target,
         argv=["locust", "-f", "loadtest/", "--headless", "--token-file", "/secret/place"],
     )
-    scenario = loads(knobs.scenario)
+    scenario = loads(knobs.scenario, host=None)
     rows = _Rows(events=list(knobs.extra_events))
     end_s = schedule.duration_s(scenario)
     if knobs.with_rows:

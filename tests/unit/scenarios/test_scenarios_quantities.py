@@ -56,7 +56,8 @@ def test_no_duration_is_made_of(given: object) -> None:
         (4000.0, "s", "4000 s"), (0.954, "ratio", "95.4 %"), (1.0, "ratio", "100 %"),
         (1_234_000.0, "bit/s", "1.23 Mbps"), (900.0, "bit/s", "0.9 kbps"), (29.97, "1/s", "30 /s"),
         (3.0, "count", "3"), (1.006, "USD/h", "1.01 USD/h"), (math.inf, "s", "∞"),
-        (math.nan, "s", "–"),
+        (math.nan, "s", "–"), (0.99965, "s", "1 s"), (9.997e-4, "s", "1 ms"),
+        (999.7, "s", "1000 s"), (999_960.0, "bit/s", "1 Mbps"), (999.7, "count", "1000"),
     ],
 )  # fmt: skip
 def test_a_number_is_written_as_a_person_would(value: float, base: str, text: str) -> None:
