@@ -1,0 +1,123 @@
+"""The command group ``remote-render sim``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from reports import rundir
+from reports.assess import assess
+from reports.build import write as write_report
+from reports.errors import RunDirError
+from reports.rundir import RunReader, RunWriter
+from reports.summary import summary
+from reports.verdict import Exit
+from scenarios import loader
+from scenarios.errors import ScenarioError
+from scenarios.model import Scenario
+from sim import rows
+from sim.from_scenario import Case
+from sim.model import BadModel
+from sim.run import Engine, Replication, TooMuch, replicate, why_not_fast
+
+T = TypeVar("T")
+
+_file = click.argument("file", type=click.Path(path_type=Path))
+_run_dir = click.option(
+    "--run-dir", type=click.Path(path_type=Path), help="Where to write; default: runs/<id>."
+)
+_json = click.option("--json", "as_json", type=click.Choice(["-"]), help="Print JSON.")
+
+
+@click.group("sim")
+def group() -> None:
+    """Simulate worker pools and plan them."""
+
+
+@group.command("run")
+@_file
+@click.option("--replications", type=click.IntRange(1, 100_000), help="Default: as in FILE.")
+@click.option("--engine", type=click.Choice(["fast", "simpy"]), default="fast")
+@_run_dir
+@_json
+def run_command(
+    file: Path,
+    replications: int | None,
+    engine: Engine,
+    run_dir: Path | None,
+    as_json: str | None,
+) -> None:
+    """Simulate the scenario FILE and judge it by its gates; exit with the verdict."""
+    case = guarded(lambda: read_case(file))
+    name = rundir.run_id(f"{case.scenario.name}-sim")
+    path = guarded(
+        lambda: (
+            rundir.new_run_dir(name)
+            if run_dir is None
+            else rundir.new_run_dir(run_dir.name, run_dir.parent)
+        )
+    )
+    chosen = choose_engine(case, engine)
+    days = guarded(lambda: replicated(case, replications, chosen))
+    guarded(lambda: store(path, file, case, days))
+    assessment = guarded(lambda: assess(RunReader(path)))
+    guarded(lambda: write_report(assessment))
+    if as_json:
+        click.echo(json.dumps(summary(assessment), indent=2, allow_nan=False))
+    else:
+        click.echo(f"{assessment.verdict.word}: {assessment.verdict.reason}")
+        click.echo(f"report: {path / 'report.html'}")
+    sys.exit(assessment.verdict.code)
+
+
+def read_case(file: Path) -> Case:
+    """A scenario file as the simulator sees it; raises ScenarioError or BadModel."""
+    scenario: Scenario = loader.load(file, host="simulated")
+    return Case(scenario)
+
+
+def choose_engine(case: Case, wanted: Engine) -> Engine:
+    """The fast engine unless it cannot, which is said."""
+    why = why_not_fast(case) if wanted == "fast" else ""
+    if why:
+        click.echo(f"note: the fast engine lacks {why}: simulated with simpy", err=True)
+        return "simpy"
+    return wanted
+
+
+def replicated(case: Case, replications: int | None, engine: Engine) -> list[Replication]:
+    """All replications, with a progress bar on a terminal."""
+    count = replications or case.scenario.sim.replications
+    with click.progressbar(
+        range(count), label="simulating", file=sys.stderr, hidden=not sys.stderr.isatty()
+    ) as numbers:
+        return [replicate(case, number, engine) for number in numbers]
+
+
+def store(path: Path, file: Path, case: Case, days: list[Replication]) -> None:
+    """Write the run directory, but for what reports derive from it."""
+    writer = RunWriter(
+        path,
+        loader.read(file),
+        kind="simulated",
+        argv=["remote-render", "sim", "run", "--scenario", str(file)],
+    )
+    every = rows.write(writer, case, days)
+    writer.finish()
+    if every > 1:
+        click.echo(f"note: the run directory has the rows of every {every}th session", err=True)
+
+
+def guarded(work: Callable[[], T]) -> T:
+    """Run work for a user: what is wrong with the input becomes one line and exit code 2."""
+    try:
+        return work()
+    except (ScenarioError, RunDirError, BadModel, TooMuch) as error:
+        for line in str(error).splitlines():
+            click.echo(f"error: {line}", err=True)
+        sys.exit(Exit.USAGE)
