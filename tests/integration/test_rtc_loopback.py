@@ -7,6 +7,7 @@ import itertools
 import os
 import random
 import re
+import socket
 import struct
 import time
 from collections.abc import AsyncIterator, Callable
@@ -238,6 +239,36 @@ async def test_closing_at_any_moment_of_the_set_up_leaves_no_task(steps: int) ->
     await close_peer(pair.server)
     await close_peer(pair.server)
     await until(lambda: not (asyncio.all_tasks() - before), 3)
+
+
+FATAL_ALERT = bytes.fromhex("15fefd0000000000000000000202" + "28")
+"""An unprotected DTLS record: alert, fatal, handshake failure."""
+
+
+async def test_a_stranger_that_sends_to_the_sockets_does_not_break_the_handshake() -> None:
+    pair = make_pair()
+    stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    stranger.bind(("127.0.0.1", 0))
+
+    async def disturb() -> None:
+        while True:
+            for sdp in pair.sdps:
+                for port in re.findall(r"a=candidate:\S+ 1 udp \d+ 127.0.0.1 (\d+) ", sdp):
+                    stranger.sendto(FATAL_ALERT, ("127.0.0.1", int(port)))
+            await asyncio.sleep(0)
+
+    disturbing = asyncio.create_task(disturb())
+    try:
+        await negotiate(pair)
+        await until(lambda: pair.client.connectionState not in ("new", "connecting"))
+        assert pair.client.connectionState == "connected"
+        await until(lambda: pair.server.connectionState == "connected")
+        assert pair.client.link.strangers + pair.server.link.strangers > 0
+    finally:
+        disturbing.cancel()
+        stranger.close()
+        await close_peer(pair.client)
+        await close_peer(pair.server)
 
 
 async def test_ports_stay_within_the_configured_range() -> None:

@@ -24,7 +24,7 @@ from aioice.ice import (
     StunProtocol,
     server_reflexive_candidate,
 )
-from aioice.stun import Message, TransactionError
+from aioice.stun import Class, Message, TransactionError
 
 from system.media.rtc.errors import GatheringFailed
 from system.media.rtc.ice import IceSettings, candidate_allowed
@@ -38,6 +38,9 @@ SOCKET_BUFFER_BYTES = 1 << 20
 
 MAX_DATAGRAM_BYTES = 4096
 MAX_DRAIN = 64
+MAX_PEER_ADDRESSES = 64
+LAST_STUN_BYTE = 3
+"""The first byte of STUN is at most this; of DTLS and SRTP it is more (RFC 7983)."""
 GATHER_TIMEOUT_S = 3.0
 FIRST_RETRANSMISSION_S = 0.5
 """aioice retransmits a STUN request after this time: a later answer gives no round trip."""
@@ -49,7 +52,8 @@ class Link:
     ``media_sink`` gets every SRTP datagram (not SRTCP) as it arrives, in place
     of aiortc's queue. ``heard_at`` is the monotonic time of the last
     authenticated STUN or RTCP from the peer, None before. ``rtt_s`` is the last
-    measured STUN round trip.
+    measured STUN round trip. ``strangers`` counts datagrams dropped because no
+    authenticated STUN had come from where they came.
     """
 
     def __init__(self, settings: IceSettings) -> None:
@@ -58,6 +62,7 @@ class Link:
         self.impairment: Impairment | None = None
         self.heard_at: float | None = None
         self.rtt_s: float | None = None
+        self.strangers = 0
         self._connections: list[ScopedConnection] = []
 
     def heard(self) -> None:
@@ -109,12 +114,18 @@ class Link:
 
 
 class MediaProtocol(StunProtocol):
-    """A UDP socket that hands SRTP to the link at once and everything else to aioice."""
+    """A UDP socket that hands SRTP to the link at once and everything else to aioice.
+
+    DTLS and SRTP are taken only from addresses that STUN has authenticated. A port
+    may have belonged to another connection a moment ago, whose peer still sends:
+    one of its handshake records or alerts would break the new handshake.
+    """
 
     def __init__(self, connection: Connection, link: Link, sock: socket.socket) -> None:
         super().__init__(connection)
         self._link = link
         self._sock = sock
+        self._peers: set[tuple[str, int]] = set()
 
     def datagram_received(self, data: bytes | str, addr: tuple[Any, ...]) -> None:
         assert isinstance(data, bytes)
@@ -134,6 +145,9 @@ class MediaProtocol(StunProtocol):
             self._dispatch(data, addr)
 
     def _dispatch(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        if not data or (data[0] > LAST_STUN_BYTE and addr[:2] not in self._peers):
+            self._link.strangers += 1
+            return
         sink = self._link.media_sink
         if sink is not None and len(data) > 12 and 127 < data[0] < 192:
             if not 192 <= data[1] <= 208:
@@ -160,7 +174,14 @@ class MediaProtocol(StunProtocol):
         self.send_now(data, addr)
 
     def send_stun(self, message: Message, addr: tuple[str, int]) -> None:
+        if message.message_class is Class.RESPONSE:
+            # aioice answers so only after it has checked the request's integrity.
+            self._admit(addr)
         self.send_now(bytes(message), addr)
+
+    def _admit(self, addr: tuple[str, int]) -> None:
+        if len(self._peers) < MAX_PEER_ADDRESSES:
+            self._peers.add(addr)
 
     def _sendto(self, data: bytes, addr: tuple[str, int]) -> None:
         if not self.transport.is_closing():
@@ -177,6 +198,7 @@ class MediaProtocol(StunProtocol):
         answer = await super().request(request, addr, integrity_key, retransmissions)
         elapsed = time.monotonic() - started
         if integrity_key is not None:
+            self._admit(answer[1])
             self._link.heard()
             if elapsed < FIRST_RETRANSMISSION_S:
                 self._link.rtt_s = elapsed

@@ -139,6 +139,9 @@ class Peer(RTCPeerConnection):
     def _state_changed(self) -> None:
         if self.connectionState == "connected":
             self._deadline.cancel()
+        elif self.connectionState == "failed":
+            states = sorted(dtls.state for dtls in self._dtls)
+            logger.warning("peer.failed", dtls=states, strangers=self.link.strangers)
 
 
 class _GuardedDtls(RTCDtlsTransport):
