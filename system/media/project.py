@@ -11,11 +11,12 @@ Errors (all `ValueError`)::
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -153,6 +154,14 @@ def apply_edit(project: Project, edit: Mapping[str, Any]) -> Project:
             return move(project, data.get("deviceId"), data.get("position"))
         case other:
             raise EditRefused(f"unknown edit type {str(other)[:40]!r}")
+
+
+def fold(project: Project, edits: Iterable[Mapping[str, Any]]) -> Project:
+    """The project after a log of wire edits; those that it refuses change nothing."""
+    for edit in edits:
+        with contextlib.suppress(EditRefused):
+            project = apply_edit(project, edit)
+    return project
 
 
 def move(project: Project, device_id: object, position: object) -> Project:

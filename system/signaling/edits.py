@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -30,12 +30,18 @@ _logged = msgspec.json.Decoder(LoggedEdit)
 
 
 async def append(
-    ledger: Ledger, metrics: Metrics, request: EditRequest, project_id: str, user_id: str
+    ledger: Ledger,
+    metrics: Metrics,
+    request: EditRequest,
+    *,
+    project_id: str,
+    user_id: str,
+    on_logged: Callable[[str, int], None],
 ) -> EditAcknowledged:
     """Log a worker's edit; the answer is made only from what the store has said.
 
     A repeated edit gets the index of the first. Without the store the edit is
-    refused, and the client may send it again.
+    refused, and the client may send it again. ``on_logged`` hears of new ones.
     """
     edit = msgspec.structs.replace(request.edit, user_id=user_id)
     answer = EditAcknowledged(session_id=request.session_id, edit_id=edit.edit_id)
@@ -48,6 +54,8 @@ async def append(
         metrics.edits.labels("refused").inc()
         return msgspec.structs.replace(answer, code=ErrorCode.EDIT_REFUSED)
     metrics.edits.labels("fresh" if fresh else "repeated").inc()
+    if fresh:
+        on_logged(project_id, index)
     return msgspec.structs.replace(answer, index=index)
 
 
@@ -155,9 +163,11 @@ class _Feed:
             after = page[-1][0]
 
     async def _passed(self, logged: LoggedEdit) -> None:
+        """Tell in log order, each once; announcements of several nodes may cross."""
         if self.last is not None and logged.index > self.last + 1:
             await self._catch_up(self.last)
-        self._tell(EditApplied(project_id=self._project_id, edit=logged))
+        if self.last is None or logged.index > self.last:
+            self._tell(EditApplied(project_id=self._project_id, edit=logged))
 
     async def _catch_up(self, after: int) -> None:
         for message in await self.read(after):

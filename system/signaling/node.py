@@ -15,6 +15,7 @@ from system.signaling.metrics import Metrics
 from system.signaling.orchestrator_client import OrchestratorClient
 from system.signaling.relay import Relay
 from system.signaling.sessions import Attached
+from system.signaling.snapshots import Snapshots
 from system.signaling.tasks import Tasks
 from system.store.base import Store
 from system.store.ledger import Ledger
@@ -41,6 +42,7 @@ class Node:
         self.ledger = Ledger(self.store, heartbeat_ms=config.heartbeat_ms)
         self.relay = Relay(config.node, self.store, self.ledger, self.attached, self.metrics)
         self.feeds = Feeds(self.store, self.ledger, self.feed_tasks)
+        self.snapshots = Snapshots(self.ledger, self.tasks)
         self.gate = Gatekeeper(config.keys)
         self.addresses = AddressBuckets(config.bounds.address_rate, config.bounds.address_burst)
 

@@ -305,7 +305,12 @@ class WorkerLink:
             )
         else:
             answer = await edits.append(
-                self._node.ledger, self._node.metrics, message, held.project_id, held.user_id
+                self._node.ledger,
+                self._node.metrics,
+                message,
+                project_id=held.project_id,
+                user_id=held.user_id,
+                on_logged=self._node.snapshots.logged,
             )
         self._connection.send(answer)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from system.protocol import limits
 from system.protocol.fields import Edit, LoggedEdit, ProjectState
 from system.store import schema
+from system.store.base import ABSENT, Change
 from system.store.transaction import LedgerBase
 
 PAGE: Final = 1000
@@ -38,6 +39,20 @@ class ProjectLedger(LedgerBase):
         return ProjectState(
             project_id=project_id, snapshot=snapshot, snapshot_index=start, log=tuple(edits)
         )
+
+    async def save_snapshot(self, project_id: str, index: int, snapshot: dict[str, Any]) -> bool:
+        """Keep what the log comes to at ``index``; False where a later one is kept already."""
+        key = schema.snapshot_key(project_id)
+        tries = self._tries()
+        while True:
+            await tries.pause()
+            record = await self.store.get(key)
+            if record is not None and int(record.value["index"]) >= index:
+                return False
+            version = ABSENT if record is None else record.version
+            value = {"index": index, "snapshot": snapshot}
+            if await self.store.compare_and_set(Change(key, version, value)):
+                return True
 
     async def append_edit(self, project_id: str, edit: Edit) -> tuple[int, bool]:
         """Append an edit: its index, and whether it is new. (0, False): the log is full.
