@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reports import baselines, capacity, gates, measure, statistics, validity
@@ -44,18 +44,8 @@ class Assessment:
         return RunFigures(self.run.info.started_at, self.samples, self.spans)
 
 
-def assess(
-    run: RunReader,
-    *,
-    baseline_dir: Path | None = None,
-    together: Sequence[Assessment] = (),
-    against: Sequence[Assessment] = (),
-) -> Assessment:
-    """Assess a run; raises RunDirError where its files are unfit.
-
-    ``together`` are other runs of the same build, ``against`` runs of the build
-    that it is compared with; both only matter to regression gates.
-    """
+def assess(run: RunReader, *, baseline_dir: Path | None = None) -> Assessment:
+    """Assess a run; raises RunDirError where its files are unfit."""
     spans = run.spans
     samples = measure.measure(run)
     asked: dict[str, list[str]] = {}
@@ -72,41 +62,50 @@ def assess(
         for name, every in measure.from_start(run, samples).items()
         if (found := statistics.summarise(every.during(spans), seed))
     }
-    history = baselines.read(run, baseline_dir)
-    model = read_model(run)
-    mine = RunFigures(run.info.started_at, samples, spans)
-    candidates = [mine, *(other.figures for other in together)]
-    begun = {run.started_at for run in candidates}
-    evidence = Evidence(
-        info=run.info,
-        samples=samples,
-        spans=spans,
-        stats=stats,
-        candidates=candidates,
-        baselines=[run for run in history.runs if run.started_at not in begun],
-        against=[other.figures for other in against],
-        prediction=model,
-        left_out=history.left_out,
-    )
-    results = gates.evaluate(run.scenario.gates, evidence)
-    checks = validity.judge(run, samples, results)
-    return Assessment(
+    unjudged = Assessment(
         run=run,
         spans=spans,
         samples=samples,
         stats=stats,
         from_start=late,
-        gates=results,
-        checks=checks,
-        verdict=_verdict(results, checks),
-        history=history,
-        model=model,
+        gates=[],
+        checks=[],
+        verdict=decide([], []),
+        history=baselines.read(run, baseline_dir),
+        model=read_model(run),
         capacity=capacity.conclude(run, samples, spans),
     )
+    return judge(unjudged)
 
 
-def _verdict(results: Sequence[GateResult], checks: Sequence[Check]) -> Verdict:
-    return decide(
+def judge(
+    one: Assessment,
+    *,
+    together: Sequence[Assessment] = (),
+    against: Sequence[Assessment] = (),
+) -> Assessment:
+    """Judge a run by its gates, again where other runs matter as well.
+
+    ``together`` are other runs of the same build, ``against`` runs of the build
+    that it is compared with; both only matter to regression gates.
+    """
+    candidates = [one.figures, *(other.figures for other in together)]
+    begun = {run.started_at for run in candidates}
+    evidence = Evidence(
+        info=one.run.info,
+        samples=one.samples,
+        spans=one.spans,
+        stats=one.stats,
+        candidates=candidates,
+        baselines=[run for run in one.history.runs if run.started_at not in begun],
+        against=[other.figures for other in against],
+        prediction=one.model,
+        left_out=one.history.left_out,
+    )
+    results = gates.evaluate(one.run.scenario.gates, evidence)
+    checks = validity.judge(one.run, one.samples, results)
+    verdict = decide(
         [(result.gate.id, result.verdict) for result in results],
         [check.reason for check in checks if not check.ok],
     )
+    return replace(one, gates=results, checks=checks, verdict=verdict)

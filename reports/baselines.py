@@ -94,8 +94,10 @@ def directory(info: RunInfo, given: Path | None = None) -> Path:
 
 def read(run: RunReader, given: Path | None = None) -> History:
     """Read the baselines that ``run`` can be compared with; raise RunDirError for a broken one."""
-    wanted = workload(run.scenario_text)
     found = [_read_one(file) for file in sorted(directory(run.info, given).glob("*.json"))]
+    if not found:
+        return History()
+    wanted = workload(run.scenario_text)
     same = [one for one in found if one.workload == wanted and one.kind == run.info.kind]
     others = len(found) - len(same)
     left_out = ""

@@ -74,7 +74,7 @@ def timeline(assessment: Assessment) -> Plot | None:
     axes[-1].set_xlim(min(assessment.spans[0].start_s, 0.0), end_s)
     axes[-1].set_xlabel("seconds since the start", **AXIS)
     names = ", ".join(title.split(",")[0] for title, _ in rows)
-    marks = f", and {len(found)} faults marked" if found else ""
+    marks = f", and {len(found)} fault{'s' * (len(found) > 1)} marked" if found else ""
     alt = f"Timeline of {render(end_s, 's')}: {names}, with the stages of the scenario{marks}."
     return svg.plot(figure, "timeline", "Timeline", alt)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from reports.assess import Assessment, assess
+from reports.assess import judge as assess_again
 from reports.errors import RunDirError
 from reports.noninferiority import CANDIDATES_MAX, PAIRS_MAX
 from reports.rundir import RunReader
@@ -27,21 +28,14 @@ def judge(
     if len(set(paths)) < len(paths):
         raise RunDirError("a run is named twice")
     others = [assess(RunReader(path), baseline_dir=baseline_dir) for path in against]
-    alone = [assess(RunReader(path), baseline_dir=baseline_dir, against=others) for path in runs]
+    alone = [assess(RunReader(path), baseline_dir=baseline_dir) for path in runs]
     for other in others:
         if any(not check.ok for check in other.checks):
             raise RunDirError(f"{other.run.path}: is not valid: nothing can be compared with it")
     _refuse_unlike([*alone, *others])
-    if len(alone) == 1:
-        return alone
     return [
-        assess(
-            mine.run,
-            baseline_dir=baseline_dir,
-            together=[other for other in alone if other is not mine],
-            against=others,
-        )
-        for mine in alone
+        assess_again(one, together=[other for other in alone if other is not one], against=others)
+        for one in alone
     ]
 
 

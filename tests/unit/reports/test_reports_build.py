@@ -11,12 +11,18 @@ from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner
+from large_run import large_run
 from synthetic_run import SCENARIO, event
 
 from reports import cli
+from reports.assess import assess
 from reports.build import build
 from reports.cli import group
-from reports.html import BYTES_MAX
+from reports.html import BYTES_MAX, html
+from reports.junit import junit
+from reports.markdown import markdown
+from reports.rundir import RunReader
+from reports.svg import Plot
 from reports.verdict import Exit
 from system.protocol.metrics import STATISTICS
 
@@ -69,10 +75,8 @@ def test_building_twice_gives_the_same_files(make_run: Maker) -> None:
     assert first == {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
-def test_the_summary_has_the_keys_of_the_contract(make_run: Maker) -> None:
-    path = make_run(failed=(7,))
-    build(path)
-    summary = json.loads((path / "summary.json").read_text())
+def test_the_summary_has_the_keys_of_the_contract(failed_run: Path) -> None:
+    summary = json.loads((failed_run / "summary.json").read_text())
     assert list(summary) == ["name", "kind", "verdict", "metrics"]
     assert (summary["name"], summary["kind"], summary["verdict"]) == (
         "synthetic",
@@ -91,10 +95,8 @@ def test_the_summary_has_the_keys_of_the_contract(make_run: Maker) -> None:
     assert fps["ci95"]["mean"][0] < fps["mean"] < fps["ci95"]["mean"][1]
 
 
-def test_the_gate_list_has_the_keys_of_the_contract(make_run: Maker) -> None:
-    path = make_run(failed=(7,))
-    build(path)
-    gates = json.loads((path / "gates.json").read_text())
+def test_the_gate_list_has_the_keys_of_the_contract(failed_run: Path) -> None:
+    gates = json.loads((failed_run / "gates.json").read_text())
     keys = ["id", "metric", "stat", "verdict", "value", "limit", "ci95", "reason"]
     assert all(list(gate) == keys for gate in gates)
     assert [gate["verdict"] for gate in gates] == ["FAIL", "PASS", "PASS", "FAIL"]
@@ -113,9 +115,8 @@ def test_validity_is_written_into_the_run(make_run: Maker) -> None:
 
 
 def test_junit_counts_failures_errors_and_skips(make_run: Maker) -> None:
-    path = make_run(failed=(7,), udp_drops=2)
-    build(path)
-    suite = ElementTree.fromstring((path / "junit.xml").read_text("utf-8"))[0]
+    made = assess(RunReader(make_run(failed=(7,), udp_drops=2)))
+    suite = ElementTree.fromstring(junit(made))[0]
     assert suite.attrib == {
         "name": "synthetic",
         "tests": "8",
@@ -126,10 +127,8 @@ def test_junit_counts_failures_errors_and_skips(make_run: Maker) -> None:
     assert len(suite.findall("testcase/failure")) == 2
 
 
-def test_the_page_says_the_verdict_first_and_loads_nothing(make_run: Maker) -> None:
-    path = make_run(failed=(7,), lost_every=50)
-    build(path)
-    text = (path / "report.html").read_text("utf-8")
+def test_the_page_says_the_verdict_first_and_loads_nothing(failed_run: Path) -> None:
+    text = (failed_run / "report.html").read_text("utf-8")
     assert len(text.encode()) < BYTES_MAX
     page = _Page()
     page.feed(text)
@@ -153,13 +152,11 @@ def test_the_page_says_the_verdict_first_and_loads_nothing(make_run: Maker) -> N
     assert text.count('role="img"') >= 3
 
 
-def test_plots_follow_the_theme_in_the_page_and_stand_alone_as_files(make_run: Maker) -> None:
-    path = make_run()
-    build(path)
-    page = (path / "report.html").read_text("utf-8")
+def test_plots_follow_the_theme_in_the_page_and_stand_alone_as_files(failed_run: Path) -> None:
+    page = (failed_run / "report.html").read_text("utf-8")
     assert "var(--c1)" in page
     assert "#0101" not in page
-    for file in sorted((path / "plots").iterdir()):
+    for file in sorted((failed_run / "plots").iterdir()):
         text = file.read_text("utf-8")
         assert "#0101" not in text
         assert "var(--" not in text
@@ -194,17 +191,24 @@ def test_a_run_in_which_every_join_failed_gets_a_page(make_run: Maker) -> None:
     assert "∞" in text
 
 
-def test_a_run_of_many_sessions_stays_small(make_run: Maker) -> None:
-    scenario = SCENARIO.replace("rate: 0.4/s}", "rate: 12/s}").replace("input: {rate: 5/s}", "")
-    path = make_run(scenario=scenario, lost_every=3)
-    build(path)
-    assert (path / "report.html").stat().st_size < BYTES_MAX
+def test_a_run_of_many_sessions_stays_small(tmp_path: Path) -> None:
+    path = large_run(tmp_path, users=100, seconds=1200, inputs=1)
+    assert build(path).code is Exit.PASS
+    assert (path / "report.html").stat().st_size < 0.9 * BYTES_MAX
+
+
+def test_plots_that_do_not_fit_are_left_to_their_files(failed_run: Path) -> None:
+    assessment = assess(RunReader(failed_run))
+    large = Plot("large", "Large", "too much", "<svg>" + "x" * BYTES_MAX + "</svg>")
+    small = Plot("small", "Small", "fits", "<svg>fits</svg>")
+    page = html(assessment, [large, small])
+    assert len(page.encode()) < BYTES_MAX
+    assert "<svg>fits</svg>" in page
+    assert "left to plots/: 1." in page
 
 
 def test_the_markdown_has_the_verdict_the_gates_and_the_command(make_run: Maker) -> None:
-    path = make_run()
-    build(path)
-    text = (path / "report.md").read_text("utf-8")
+    text = markdown(assess(RunReader(make_run())))
     assert text.startswith("# PASS: synthetic\n")
     assert "| i2f | input.to_frame p95 | ≤ 250 ms |" in text
     assert "**PASS**" in text
@@ -247,10 +251,10 @@ def test_a_directory_that_is_no_run_is_one_line_and_exit_2(tmp_path: Path, comma
 def test_an_internal_error_is_one_line_and_exit_5(
     make_run: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(_: object) -> None:
+    def broken(*_: object) -> None:
         raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(cli, "assess", broken)
+    monkeypatch.setattr(cli.together, "judge", broken)
     result = CliRunner().invoke(group, ["gate", str(make_run(with_rows=False))])
     assert result.exit_code == 5
     assert result.stderr == "internal error: ZeroDivisionError: oops\n"

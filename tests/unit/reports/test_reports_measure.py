@@ -11,8 +11,8 @@ import pytest
 from synthetic_run import SCENARIO, event, process, second
 
 from reports.measure import measure
-from reports.samples import Samples, stage_codes
 from reports.rundir import RunReader, RunWriter
+from reports.samples import Samples, stage_codes
 from scenarios import schedule
 from scenarios.loader import loads
 
