@@ -18,7 +18,7 @@ from reports.verdict import Exit
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S: Final = 0.5
-RELEASE_S: Final = 2.0
+RELEASE_S: Final = 1.0
 """What this worker holds gets so long to end in order."""
 
 

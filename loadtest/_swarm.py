@@ -132,7 +132,7 @@ class Swarm:
             following = replace(following, stage=schedule.stage_at(share.spans, now_s))
             session = self._view(share, following, f"v{number}-{share.next_id()}", time.time())
             ended: hostproto.Ended = session.done.get()
-            if ended.outcome != "ok":
+            if ended.outcome != "ok" and not share.ending:
                 gevent.sleep(PAUSE_AFTER_FAILURE_S)
             following = share.after(following)
         raise StopUser
@@ -180,6 +180,7 @@ class Swarm:
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
         """End the helpers; those that take longer are killed."""
+        self.stop_arrivals()
         self.helpers.close(timeout_s)
 
     # --- what helpers tell -------------------------------------------------------

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from pathlib import Path
 
+import psutil
 from locust_run import LocustRun, free_port
 
 SCENARIO = """\
@@ -31,11 +33,19 @@ async def test_a_killed_master_takes_workers_helpers_and_stack_with_it(tmp_path:
     assert len(run.helpers()) == 2
     assert run.has("system.worker")
     run.process.kill()
-    killed = time.monotonic()
-    while run.left() and time.monotonic() - killed < GONE_S:
-        await asyncio.sleep(0.1)
-    left = [process.cmdline() for process in run.left()]
-    for process in run.left():
-        process.kill()
+    left = await asyncio.to_thread(still_there, run, GONE_S)
     await run.end()
     assert left == []
+
+
+def still_there(run: LocustRun, seconds: float) -> list[str]:
+    """What is left of a run after so long; it is ended."""
+    deadline = time.monotonic() + seconds
+    while run.left() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    found = []
+    for process in run.left():
+        with contextlib.suppress(psutil.Error):
+            found.append(" ".join(process.cmdline()))
+            process.kill()
+    return found

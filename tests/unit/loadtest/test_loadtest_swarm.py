@@ -303,6 +303,14 @@ def test_a_drained_swarm_begins_nothing_more(make: Make, order: Order) -> None:
     assert bench.started() == []
 
 
+def test_a_closed_swarm_begins_nothing_more(make: Make, order: Order) -> None:
+    bench = make(replace(order, scenario_text=CLOSED, users=2))
+    user = bench.user()
+    bench.swarm.close()
+    assert user.get(timeout=1) == "stopped"
+    assert len(bench.started()) == 1
+
+
 def test_a_lost_helper_is_replaced_for_the_next_run(make: Make, order: Order) -> None:
     bench = make(order)
     bench.helpers[0].die()
