@@ -153,9 +153,13 @@ class Pool:
         return any(self._open)
 
     def serve(self, session: int) -> None:
-        """Give it a slot of the fullest worker with room, the one that got there last."""
-        fullest = max(used for used, workers in enumerate(self._open) if workers)
-        worker = next(reversed(self._open[fullest].values()))
+        """Give it a slot of the fullest worker with room, the one that got there last.
+
+        Where workers are launched per request, it is the newest one.
+        """
+        workers = self._open[max(used for used, workers in enumerate(self._open) if workers)]
+        newest = max(workers) if self.model.per_request else next(reversed(workers))
+        worker = workers[newest]
         self._occupy(worker, session)
 
     def _occupy(self, worker: Worker, session: int) -> None:

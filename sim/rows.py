@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 
 from reports.rundir import RunWriter
-from scenarios import schedule
 from scenarios.schedule import StageSpan
 from sim.from_scenario import Case
 from sim.meter import STATES
@@ -115,11 +114,3 @@ def _pool(node: str, edges_us: Ints, areas: Ints) -> dict[str, Any]:
         "udp_drops": zeros,
         "sessions": zeros,
     }
-
-
-def measured(case: Case, at_us: Ints) -> Any:
-    """Which arrivals fall into a measured stage."""
-    spans = schedule.stages(case.scenario)
-    ends = np.array([span.end_s for span in spans]) * 1e6
-    index = np.minimum(np.searchsorted(ends, at_us, side="right"), len(spans) - 1)
-    return np.array([span.measured for span in spans])[index] & (at_us >= 0)

@@ -11,6 +11,7 @@ from sim.fast.compiled import lean
 from sim.fast.state import (
     ARRIVED_AT,
     ASKED,
+    BEFORE,
     BEGIN,
     BOOT_ENDS,
     BOOT_FAILS,
@@ -94,12 +95,18 @@ _WORKER_BITS, _WORKER_MASK = queue.WORKER_BITS, queue.WORKER_MASK
 
 
 @lean
-def fullest(limits: Ints, lists: Small) -> int:
+def fullest(limits: Ints, workers: Small, lists: Small) -> int:
     """Of the workers with room the fullest, and of those the one that got there last."""
     count = limits[SLOTS] - 1
     while lists[1, count] < 0:
         count -= 1
-    return int(lists[1, count])
+    chosen = lists[1, count]
+    if limits[PER_REQUEST] != 0:
+        other = workers[chosen, BEFORE]
+        while other >= 0:
+            chosen = max(chosen, other)
+            other = workers[other, BEFORE]
+    return int(chosen)
 
 
 @lean
@@ -410,7 +417,7 @@ def simulate(
                 outcome,
                 hold_us,
                 meter,
-                fullest(limits, lists),
+                fullest(limits, workers, lists),
                 served,
             )
         if decides:

@@ -23,6 +23,9 @@ from sim.model import (
     PoolModel,
 )
 
+pytestmark = pytest.mark.timeout(600)
+"""The first use of the fast engine compiles it, which takes a quarter of a minute."""
+
 DAYS = 240
 
 
