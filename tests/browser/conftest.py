@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from worker_figures import workers_serve_metrics
 
 from system.stack import EmbeddedStack, PoolConfig, StackConfig, StreamConfig
 
@@ -54,7 +55,7 @@ def stack_config(**changes: Any) -> StackConfig:
 @pytest.fixture(scope="module")
 def stack() -> Iterator[EmbeddedStack]:
     chromium()
-    with EmbeddedStack(stack_config()) as running:
+    with workers_serve_metrics(), EmbeddedStack(stack_config()) as running:
         yield running
 
 

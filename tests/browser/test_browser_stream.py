@@ -3,46 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import statistics
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import aiohttp
 import cv2
 import numpy as np
 import pytest
 from browser_page import Reference, WorkspacePage, keep, likeness_db, scene_of, until
-from conftest import SIZE, WORKERS, OpenPage, chromium, ready, stack_config
+from conftest import SIZE, WORKERS, OpenPage, ready
 from playwright.async_api import Browser
+from worker_figures import worker_figures
 
 from system.media.marker import read_block_code
 from system.media.project import Project
-from system.stack import EmbeddedStack, arguments
-
-METRIC = re.compile(r"^remote_render_worker_(\w+)_total(?:\{[^}]*\})? ([\d.e+]+)$", re.MULTILINE)
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
-    """As elsewhere, and its workers serve their own figures."""
-    chromium()
-    with pytest.MonkeyPatch.context() as patch:
-        plain = arguments.worker
-        patch.setattr(arguments, "worker", lambda config: [*plain(config), "--metrics-port", "0"])
-        with EmbeddedStack(stack_config()) as running:
-            yield running
-
-
-async def worker_figures(stack: EmbeddedStack, worker: str) -> dict[str, float]:
-    """A worker's counters, by the port that its log names."""
-    log = (Path(stack.log_dir) / f"worker-{worker}.log").read_text()
-    found = re.search(r'"worker\.metrics","port":(\d+)', log)
-    assert found is not None
-    url = f"http://127.0.0.1:{found[1]}/metrics"
-    async with aiohttp.ClientSession() as http, http.get(url) as answer:
-        return {name: float(value) for name, value in METRIC.findall(await answer.text())}
+from system.stack import EmbeddedStack
 
 
 @pytest.mark.parametrize(("codec", "mime"), [("h264", "video/H264"), ("vp8", "video/VP8")])
