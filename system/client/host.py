@@ -15,16 +15,13 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import msgspec
 
 from system.client.health import HealthMeter
-from system.client.histogram import LogHistogram
 from system.client.hostproto import (
     MAX_LINE_BYTES,
     Command,
@@ -40,7 +37,7 @@ from system.client.hostproto import (
     decode_command,
     encode,
 )
-from system.client.latency import InputSample
+from system.client.live import LiveTally
 from system.client.parts import PartWriter
 from system.client.session import Session, Surroundings
 from system.client.summary import RunClock
@@ -65,12 +62,12 @@ class Host:
         self._sessions: dict[str, Session] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._parts: PartWriter | None = None
-        self._inputs = LogHistogram()
+        self._tally = LiveTally()
         self._around = Surroundings(
             clock=RunClock(time.time(), time.time() - time.monotonic(), "helper-0"),
             writer=None,
             emit=self._emit,
-            count_inputs=self._count_inputs,
+            count=self._tally.add,
             http=aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)),
             pool=DecodePool(),
         )
@@ -119,7 +116,7 @@ class Host:
             await self._end_sessions()
             await self._flush()
             parts = self._parts.written if self._parts else ()
-            self._emit(Drained(parts=parts, inputs=self._take_inputs()))
+            self._emit(Drained(parts=parts, inputs=self._tally.take_inputs()))
 
     def _start(self, command: Start) -> None:
         if command.id in self._sessions:
@@ -169,7 +166,8 @@ class Host:
                     loop_lag_s=sample.loop_lag_s,
                     udp_drops=sample.udp_drops,
                     sessions=sessions,
-                    inputs=self._take_inputs(),
+                    inputs=self._tally.take_inputs(),
+                    figures=self._tally.take(self._silences_s()),
                 )
             )
             if self._parts is not None:
@@ -187,16 +185,11 @@ class Host:
                     )
                 )
 
-    def _count_inputs(self, samples: Sequence[InputSample]) -> None:
-        for sample in samples:
-            if sample.value_s is not None:
-                self._inputs.add(sample.value_s)
-            elif sample.lost:
-                self._inputs.add_censored()
-
-    def _take_inputs(self) -> dict[str, Any] | None:
-        taken, self._inputs = self._inputs, LogHistogram()
-        return taken.to_json() if taken.n or taken.censored else None
+    def _silences_s(self) -> list[float]:
+        """Since the last frame of each session that has had one."""
+        now = time.monotonic()
+        found = (session.silent_s(now) for session in self._sessions.values())
+        return [silent_s for silent_s in found if silent_s is not None]
 
     async def _flush_often(self) -> None:
         while True:

@@ -148,6 +148,23 @@ class Ended(_Event, frozen=True, tag="ended"):
     summary: dict[str, Any]
 
 
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """What all viewers of a helper saw since it was last told; made for live figures.
+
+    ``watching`` sessions have had a picture, of which ``stalled`` have none
+    lately. ``frozen_s`` of ``watched_s`` session-seconds the picture stood
+    still. ``samples`` are LogHistograms of session-seconds by metric.
+    """
+
+    frames: int = 0
+    bytes_received: int = 0
+    watching: int = 0
+    stalled: int = 0
+    watched_s: float = 0.0
+    frozen_s: float = 0.0
+    samples: dict[str, dict[str, Any]] = {}
+
+
 class Health(_Event, frozen=True, tag="health"):
     """Once per second. ``cpu`` is in cores, ``loop_lag_s`` the worst of the second.
 
@@ -161,6 +178,7 @@ class Health(_Event, frozen=True, tag="health"):
     udp_drops: int
     sessions: int
     inputs: dict[str, Any] | None = None
+    figures: Figures = Figures()
 
 
 class Drained(_Event, frozen=True, tag="drained"):

@@ -122,6 +122,11 @@ class SessionMeter:
         """When the first frame came."""
         return self._began_s
 
+    @property
+    def received_s(self) -> float | None:
+        """When the last frame came."""
+        return self._received_s
+
     def received(self, frame_id: int | None, now: float) -> None:
         """A frame arrived whole. Without an id (no marker) it counts as the next."""
         if self._began_s is None:

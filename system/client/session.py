@@ -42,7 +42,7 @@ class Surroundings:
     clock: RunClock
     writer: PartWriter | None
     emit: Callable[[Event], None]
-    count_inputs: Callable[[Sequence[InputSample]], None]
+    count: Callable[[Second, Sequence[InputSample]], None]
     http: aiohttp.ClientSession
     pool: DecodePool
 
@@ -59,6 +59,11 @@ class Session:
 
     def stop(self) -> None:
         self._stopping.set()
+
+    def silent_s(self, now: float) -> float | None:
+        """Time since the last frame; None where no picture is due: before the first, at the end."""
+        received_s = None if self._client is None else self._client.meter.received_s
+        return None if received_s is None else max(0.0, now - received_s)
 
     async def run(self) -> None:
         """The whole session; raises nothing that is the peer's fault."""
@@ -184,7 +189,7 @@ class Session:
         )
 
     def _second(self, second: Second, samples: list[InputSample]) -> None:
-        self._around.count_inputs(samples)
+        self._around.count(second, samples)
         writer, clock = self._around.writer, self._around.clock
         if writer is None:
             return

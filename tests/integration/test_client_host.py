@@ -115,6 +115,9 @@ async def test_sessions_are_hosted_measured_and_written(tmp_path: Path) -> None:
         parent.helper.send(Stop(id="b"))
         assert (await parent.expect(Ended)).outcome == "ok"
         await parent.expect(Health)
+        told = [event.figures for event in parent.events if isinstance(event, Health)]
+        assert sum(figures.frames for figures in told) > 5
+        assert max(figures.watching for figures in told) == 2
         parent.helper.send(Drain())
         drained = await parent.expect(Drained)
         assert sorted(drained.parts) == sorted(os.listdir(tmp_path))
