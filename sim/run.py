@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from scenarios.policies import Policy
 from sim import reference
@@ -33,7 +34,7 @@ class Replication:
     number: int
     at_us: Ints
     wait_us: Ints
-    outcome: Ints
+    outcome: npt.NDArray[np.int8]
     interrupted: Flags
     session_us: Ints
     before: int
@@ -50,61 +51,96 @@ def why_not_fast(case: Case) -> str:
     return next((why for pool in pools if (why := engine.unsupported(pool))), "")
 
 
+Log: TypeAlias = list[tuple[Sequence[float], Sequence[float]]]
+"""Observations of a pool, each with the actions that followed."""
+
+
+class Draws:
+    """The draws of a case's days; those of the last few days are kept."""
+
+    def __init__(self, case: Case, keep: int = 1) -> None:
+        self._case = case
+        self._keep = keep
+        self._known: dict[int, tuple[Sizes, Crowd, list[Day], Ints]] = {}
+
+    def of(self, number: int) -> tuple[Crowd, list[Day], Ints]:
+        """Sessions, a day per pool, and the home of each session."""
+        if number not in self._known:
+            crowd = self._case.crowd(number)
+            self._draw(number, crowd, self._case.sizes(crowd))
+        return self._known[number][1:]
+
+    def more(self, number: int, what: str) -> None:
+        """Draw a day with more of ``what`` it had too few.
+
+        Raises:
+            TooMuch: of what nobody can mean.
+        """
+        before, crowd, _, _ = self._known[number]
+        sizes = before.more(what)
+        if max(sizes.launches, sizes.starts, sizes.sessions) > DRAWS_MAX:
+            raise TooMuch(
+                f"more than {DRAWS_MAX} {what} in one day: is a time 0 that should not be?"
+            )
+        if what == "sessions":
+            crowd = self._case.crowd(number, sizes.sessions)
+        self._draw(number, crowd, sizes)
+
+    def _draw(self, number: int, crowd: Crowd, sizes: Sizes) -> None:
+        pools = range(len(self._case.scenario.pools))
+        days = [self._case.day(index, number, crowd, sizes) for index in pools]
+        homes = self._case.homes(number, len(crowd.arrival_us))
+        while len(self._known) >= self._keep and number not in self._known:
+            del self._known[next(iter(self._known))]
+        self._known[number] = (sizes, crowd, days, homes)
+
+
 def replicate(
     case: Case,
     number: int,
     engine: Engine = "fast",
     policies: Sequence[Policy | None] | None = None,
-    on_decision: Callable[[int, list[tuple[Sequence[float], Sequence[float]]]], None] | None = None,
+    on_decisions: Callable[[int, Log], None] | None = None,
+    draws: Draws | None = None,
 ) -> Replication:
     """Simulate one replication; ``policies`` replace those of the pools where given.
 
-    ``on_decision`` is told, per pool, every observation and its actions (simpy only).
+    ``on_decisions`` is told what each pool's policy saw and did (simpy only).
 
     Raises:
         TooMuch: more is launched or more sessions come than can be meant.
     """
-    crowd = case.crowd(number)
-    sizes = case.sizes(crowd)
+    drawn = Draws(case) if draws is None else draws
     while True:
         try:
-            return _attempt(case, number, engine, crowd, sizes, policies, on_decision)
+            return _attempt(case, number, engine, drawn, policies, on_decisions)
         except NeedsMoreDraws as lack:
-            sizes = sizes.more(lack.what)
-            if max(sizes.launches, sizes.starts, sizes.sessions) > DRAWS_MAX:
-                raise TooMuch(
-                    f"more than {DRAWS_MAX} {lack.what} in one day: is a time 0 that should not be?"
-                ) from None
-            if lack.what == "sessions":
-                crowd = case.crowd(number, sizes.sessions)
+            drawn.more(number, lack.what)
 
 
 def _attempt(
     case: Case,
     number: int,
     engine: Engine,
-    crowd: Crowd,
-    sizes: Sizes,
+    draws: Draws,
     policies: Sequence[Policy | None] | None,
-    on_decision: Callable[[int, list[tuple[Sequence[float], Sequence[float]]]], None] | None,
+    on_decisions: Callable[[int, Log], None] | None,
 ) -> Replication:
+    crowd, days, homes = draws.of(number)
     count = len(case.scenario.pools)
     chosen = [None] * count if policies is None else policies
     models = [
         with_in_progress(case.pool_model(index, chosen[index]), crowd.in_progress)
         for index in range(count)
     ]
-    days = [case.day(index, number, crowd, sizes) for index in range(count)]
-    homes = case.homes(number, len(crowd.arrival_us))
     if engine == "simpy":
         world = reference.Reference(list(zip(models, days, strict=True)), homes, case.overflow)
-        if on_decision is not None:
-            for pool in world.pools:
-                pool.log = []
+        for pool in world.pools:
+            pool.log = None if on_decisions is None else []
         outcomes = world.run()
-        if on_decision is not None:
+        if on_decisions is not None:
             for index, pool in enumerate(world.pools):
-                on_decision(index, pool.log or [])
+                on_decisions(index, pool.log or [])
     else:
         outcomes = _fast(models, days, homes)
     first = outcomes[0]
@@ -112,7 +148,7 @@ def _attempt(
         number,
         first.at_us,
         first.wait_us,
-        first.outcome.astype(np.int64),
+        first.outcome,
         first.interrupted | _reaped(case, homes, crowd, first),
         crowd.session_us,
         crowd.before,
@@ -169,7 +205,7 @@ def _part(day: Day, mine: Flags) -> Day:
 
 def _reaped(case: Case, homes: Ints, crowd: Crowd, outcome: Outcome) -> Flags:
     """Sessions that a system without good manners ended although they wanted to go on."""
-    found = np.zeros(len(homes), dtype=np.bool_)
+    found: Flags = np.zeros(len(homes), dtype=np.bool_)
     for index, pool in enumerate(case.scenario.pools):
         if pool.reap_s is not None:
             longer = crowd.session_us > pool.reap_s * 1e6

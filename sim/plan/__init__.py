@@ -1,0 +1,1 @@
+"""The planner: the cheapest policy that keeps the gates, found by simulation."""
