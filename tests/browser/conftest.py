@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -90,7 +91,8 @@ async def open_page(
     report = getattr(request.node, "call_report", None)
     for number, tab in enumerate(pages):
         if report is not None and report.failed and not tab.page.is_closed():
-            await tab.screenshot(f"failed-{request.node.name}-{number}")
+            name = re.sub(r"\W+", "-", request.node.name)
+            await tab.screenshot(f"failed-{name}-{number}")
         await tab.close()
     await whole_again(stack)
 

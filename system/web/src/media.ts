@@ -184,17 +184,19 @@ export class Media {
     this.clearTimer()
     this.flowing = this.everFlowed = true
     this.failures = 0
-    this.statsTimer ??= setInterval(() => void this.measure(), STATS_INTERVAL_MS)
+    void this.measure(false) // what the first second's rates are counted from
+    this.statsTimer ??= setInterval(() => void this.measure(true), STATS_INTERVAL_MS)
     this.handlers.flows()
     if (this.peer?.blockCode !== this.measuresLatency) this.negotiate()
   }
 
-  private async measure(): Promise<void> {
+  private async measure(tell: boolean): Promise<void> {
     const peer = this.peer
     if (peer === null || !this.flowing) return
     const report = await peer.connection.getStats()
     if (peer !== this.peer || !this.flowing) return
-    this.handlers.stats(this.meter.measure(report, this.latency?.take() ?? null))
+    const stats = this.meter.measure(report, tell ? (this.latency?.take() ?? null) : null)
+    if (tell) this.handlers.stats(stats)
   }
 
   private stateChanged(state: RTCPeerConnectionState): void {

@@ -547,6 +547,8 @@ describe('statistics', () => {
   it('come each second with the documented fields', async () => {
     const seen: unknown[] = []
     const { client } = await connected({ onStats: (stats) => seen.push(stats) })
+    await settle()
+    expect(seen).toEqual([])
     const report = (timestamp: number, bytes: number, frames: number): void => {
       FakePeer.last.stats = [
         {
