@@ -10,6 +10,7 @@ from system.protocol import limits
 from system.protocol import messages as m
 from system.protocol.errors import ErrorCode
 from system.protocol.fields import ProjectState
+from system.protocol.states import Session
 from system.protocol.tokens import digest, new_resume_token
 from system.signaling import departure
 from system.signaling.client_link import ClientLink
@@ -217,10 +218,7 @@ class ClientPlacement(ClientLink):
                 raise AllocationRefused(ErrorCode.WORKER_LOST)
             self._up.close(turn)
             self._down.advance(turn)
-            self._placing = Placing.again(
-                node, self._user_id, self._project_id, session.pool, session.session_id
-            )
-            placement = await self._placing.place(self._connection.send)
+            placement = await self._find_place(session)
             self._adopt(placement)
             self._placing = None
             log.info("session.moved", session_id=session.session_id, worker_id=placement.worker_id)
@@ -245,6 +243,17 @@ class ClientPlacement(ClientLink):
         finally:
             self._placing = None
         return False
+
+    async def _find_place(self, session: Session) -> Placement:
+        """A place for a session in the queue; a spare is taken without the orchestrator."""
+        node = self._node
+        self._placing = Placing.again(
+            node, self._user_id, self._project_id, session.pool, session.session_id
+        )
+        spare = await node.ledger.reserve_queued(session.session_id, session.pool)
+        if spare is None:
+            return await self._placing.place(self._connection.send)
+        return Placement.reserved(spare)
 
     # --- the worker's word -----------------------------------------------------
 

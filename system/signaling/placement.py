@@ -17,6 +17,7 @@ from system.protocol.messages import Allocated, AllocateRequest, Queued, Ticket
 from system.protocol.states import Session
 from system.signaling.node import Node
 from system.signaling.orchestrator_client import OrchestratorUnavailable
+from system.store.ledger import Reservation
 
 _POLL_MS: Final = 1000
 _PAUSE_S: Final = 0.25
@@ -34,6 +35,16 @@ class Placement:
     fence: Fence
     endpoint: str = ""
     lease_ms: int = 0
+
+    @classmethod
+    def reserved(cls, found: Allocated | Reservation) -> Placement:
+        return cls(
+            session_id=found.session_id,
+            worker_id=found.worker_id,
+            fence=found.fence,
+            endpoint=found.endpoint,
+            lease_ms=found.lease_ms,
+        )
 
     @classmethod
     def of(cls, session: Session) -> Placement:
@@ -99,7 +110,7 @@ class Placing:
                     raise
                 await asyncio.sleep(_PAUSE_S)
         self._ticket = None
-        return _placement(answer)
+        return Placement.reserved(answer)
 
     async def give_back(self, reason: str) -> None:
         """The client is gone: free whatever this attempt holds or is about to get.
@@ -111,13 +122,3 @@ class Placing:
             self._ticket = None
         assert self._request.session_id is not None
         await self._node.ledger.release(self._request.session_id, fence=None, reason=reason)
-
-
-def _placement(allocated: Allocated) -> Placement:
-    return Placement(
-        session_id=allocated.session_id,
-        worker_id=allocated.worker_id,
-        fence=allocated.fence,
-        endpoint=allocated.endpoint,
-        lease_ms=allocated.lease_ms,
-    )

@@ -238,7 +238,7 @@ async def test_a_spare_that_refuses_is_asked_again_with_the_next_negotiation(two
 
 
 async def test_a_spare_that_never_confirms_loses_the_session_to_another(two: Stage) -> None:
-    two.orchestrator.ledger.lease_ms = 200
+    two.nodes["a"].ledger.lease_ms = 200
     worker = await two.worker(fresh("w"), node="b", slots=1)
     client, created = await viewing(two, worker, node="a")
     deaf = await two.worker(fresh("w"), node="b", slots=1)
@@ -326,15 +326,26 @@ async def test_a_session_that_waited_too_long_for_a_spare_is_over() -> None:
         assert await made.ledger.queue_position(created["sessionId"], "default") is None
 
 
-async def test_an_orchestrator_that_is_away_delays_a_move_and_no_more(one: Stage) -> None:
+async def test_a_move_to_a_spare_needs_no_orchestrator(one: Stage) -> None:
     worker = await one.worker("w1", slots=1)
     client, created = await viewing(one, worker)
     spare = await one.worker("w2", slots=1)
     one.orchestrator.down = True
     worker.abort()
+    await settled(one, client, spare, created["sessionId"])
+
+
+async def test_an_orchestrator_that_is_away_delays_a_move_and_no_more(one: Stage) -> None:
+    worker = await one.worker("w1", slots=1)
+    client, created = await viewing(one, worker)
+    one.orchestrator.down = True
+    worker.abort()
     await one.eventually(lambda: one.slots_used("w1"), 0)
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(0.2)
+    assert not client.of("queued")
     one.orchestrator.down = False
+    await client.expect("queued")
+    spare = await one.worker("w2", slots=1)
     await settled(one, client, spare, created["sessionId"])
 
 

@@ -196,6 +196,18 @@ async def test_a_worker_that_hangs_is_found_and_its_session_moved(stack: Embedde
         await until(lambda: before not in stack.worker_pids(), 5, "the hanging worker was left")
 
 
+async def test_a_worker_that_is_told_to_go_hands_its_session_on(stack: EmbeddedStack) -> None:
+    async with Viewer(stack, "ada", "handed") as viewer:
+        session_id, before = viewer.client.session_id, viewer.worker_id
+        project = await viewer.drag(Project.default("handed"), 0, 3.25)
+        viewer.strike(stack, signal.SIGTERM)
+        told = await viewer.told(1, 5)
+        await viewer.sees(told)
+        await viewer.shows(project)
+        assert viewer.worker_id != before
+        assert await holders(stack) == {session_id: viewer.worker_id}
+
+
 async def test_without_a_spare_a_session_waits_for_the_refill(stack: EmbeddedStack) -> None:
     async with Viewer(stack, "ada", "waits") as viewer:
         session_id = viewer.client.session_id
