@@ -25,8 +25,9 @@ def build(path: str | Path) -> Verdict:
 def write(assessment: Assessment) -> Verdict:
     """Write summary, gates, JUnit, Markdown, HTML and plots of an assessed run."""
     path = assessment.run.path
-    info = replace(assessment.run.info, validity=validity(assessment))
-    write_json(path / "run.json", asdict(info))
+    if not assessment.run.unfinished:  # else its writer may still have something to say
+        info = replace(assessment.run.info, validity=validity(assessment))
+        write_json(path / "run.json", asdict(info))
     write_json(path / "summary.json", summary(assessment))
     write_json(path / "gates.json", gate_list(assessment))
     write_text(path / "junit.xml", junit(assessment))

@@ -16,6 +16,7 @@ from reports.samples import Samples
 from reports.svg import AXIS, LIMIT, MUTED, SERIES, WIDTH_IN, Plot, thin
 from scenarios.quantities import render
 
+_SECONDS_FROM_S = 20.0
 TITLES = dict(zip(SPREAD, ("join time", "input to frame"), strict=True))
 
 
@@ -52,31 +53,34 @@ def _panel(axis: Axes, assessment: Assessment, name: str) -> None:
         if gate.metric == name and gate.kind == "limit"
     }
     earlier = [run.spread[name] for run in assessment.history.runs if run.spread.get(name)]
-    finite = samples.values[np.isfinite(samples.values)] * 1e3
-    known = [1e3 * value for run in earlier for value in run if value is not None]
-    right = max([float(finite.max(initial=1.0)), *known, *(limit * 1e3 for limit in limits)]) * 1.06
-    _earlier(axis, earlier)
-    _ecdf(axis, samples, right)
+    finite = samples.values[np.isfinite(samples.values)]
+    known = [value for run in earlier for value in run if value is not None]
+    right = max([float(finite.max(initial=1e-3)), *known, *limits]) * 1.06
+    scale, unit = (1e3, "milliseconds") if right < _SECONDS_FROM_S else (1.0, "seconds")
+    _earlier(axis, earlier, scale)
+    _ecdf(axis, samples, right, scale)
     for limit, text in limits.items():
-        axis.axvline(limit * 1e3, color=LIMIT, linestyle="--", linewidth=1.1, label=text)
+        axis.axvline(limit * scale, color=LIMIT, linestyle="--", linewidth=1.1, label=text)
     for stat, colour in (("p50", SERIES[1]), ("p95", SERIES[3])):
         value = stats.values[stat]
         if math.isfinite(value):
             label = f"{stat} {render(value, 's')}"
-            axis.plot([value * 1e3], [int(stat[1:])], "o", markersize=5, color=colour, label=label)
+            axis.plot(
+                [value * scale], [int(stat[1:])], "o", markersize=5, color=colour, label=label
+            )
     axis.set_title(TITLES[name])
-    axis.set_xlabel("milliseconds", **AXIS)
-    axis.set_xlim(0, right)
+    axis.set_xlabel(unit, **AXIS)
+    axis.set_xlim(0, right * scale)
     axis.set_ylim(0, 101)
     axis.legend(loc="lower right", bbox_to_anchor=(0.92, 0.02))
 
 
-def _earlier(axis: Axes, runs: Sequence[Sequence[float | None]]) -> None:
+def _earlier(axis: Axes, runs: Sequence[Sequence[float | None]], scale: float) -> None:
     for number, quantiles in enumerate(runs):
         if len(quantiles) != len(SHARES):
             continue
         known = [
-            (1e3 * value, 100 * share)
+            (scale * value, 100 * share)
             for value, share in zip(quantiles, SHARES, strict=True)
             if value is not None
         ]
@@ -85,12 +89,15 @@ def _earlier(axis: Axes, runs: Sequence[Sequence[float | None]]) -> None:
                   linewidth=0.8, alpha=0.7, label=None if number else label)  # fmt: skip
 
 
-def _ecdf(axis: Axes, samples: Samples, right: float) -> None:
+def _ecdf(axis: Axes, samples: Samples, right: float, scale: float) -> None:
     values = np.sort(samples.values)
     share = 100.0 * np.arange(1, len(values) + 1) / len(values)
     finite = np.isfinite(values)
-    x, y = thin(values[finite] * 1e3, share[finite])
-    x, y = np.concatenate([[0.0, x[0]], x, [right]]), np.concatenate([[0.0, 0.0], y, y[-1:]])
+    x, y = thin(values[finite] * scale, share[finite])
+    x, y = (
+        np.concatenate([[0.0, x[0]], x, [right * scale]]),
+        np.concatenate([[0.0, 0.0], y, y[-1:]]),
+    )
     axis.fill_between(x, y, step="post", color=SERIES[0], alpha=0.12, linewidth=0)
     axis.step(x, y, where="post", color=SERIES[0])
     missing = 100.0 - float(y[-1])

@@ -40,7 +40,7 @@ def heatmap(assessment: Assessment) -> Plot | None:
                         extent=(0.0, end_s, len(codes) + 0.5, 0.5))  # fmt: skip
     axis.grid(visible=False)
     axis.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axis.set_xlabel("seconds since the start", **AXIS)
+    svg.time_axis(axis, end_s)
     axis.set_ylabel("session, by start", **AXIS)
     bar = figure.colorbar(image, ax=axis, pad=0.01, aspect=25)
     bar.set_label("frames per second", **AXIS)

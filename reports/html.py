@@ -82,11 +82,16 @@ def facts(assessment: Assessment) -> list[str]:
     """Say in a few words what was run, when and on what."""
     info = assessment.run.info
     joined = assessment.stats.get("session.join_time")
+    count = joined.sessions if joined else 0
+    if info.kind == "simulated":
+        days = {code for one in assessment.samples.values() for code in one.days}
+        what = [f"{count} simulated sessions", f"{max(len(days), 1)} replications"]
+    else:
+        what = ["embedded stack" if info.target == "embedded" else info.target]
+        what += [f"{count} measured sessions", *_picture(assessment)]
     return [
         info.started_at.replace("T", " ").replace("+00:00", " UTC"),
-        "embedded stack" if info.target == "embedded" else info.target,
-        f"{joined.sessions if joined else 0} measured sessions",
-        *_picture(assessment),
+        *what,
         f"{info.machine.get('cores', '?')} cores",
         f"seed {info.seed}",
     ]
@@ -94,8 +99,6 @@ def facts(assessment: Assessment) -> list[str]:
 
 def _picture(assessment: Assessment) -> list[str]:
     info, stream = assessment.run.info, assessment.run.scenario.stream
-    if info.kind == "simulated":
-        return ["simulated"]
     size = f"{stream.resolution.width}x{stream.resolution.height}"
     return [
         f"{stream.codec} {size} at up to {stream.fps} fps, {stream.pacing.replace('_', ' ')}",

@@ -169,8 +169,7 @@ class RunReader:
             raise RunDirError(f"{file}: cannot be read: {error}") from None
         except ScenarioError as error:
             raise RunDirError(f"does not load any more: {str(error).splitlines()[0]}") from None
-        if (self.path / "parts").is_dir():
-            self.info = replace(self.info, problems=[*self.info.problems, UNFINISHED])
+        self.unfinished = (self.path / "parts").is_dir()
 
     @cached_property
     def spans(self) -> list[StageSpan]:
@@ -216,9 +215,8 @@ class RunReader:
         return self.events.iloc[self._places.get(event, np.array([], dtype=np.int64))]
 
     def _table(self, name: TableName) -> pd.DataFrame:
-        parts = self.path / "parts"
-        if parts.is_dir():
-            return tables.read_parts(parts, name)
+        if self.unfinished:
+            return tables.read_parts(self.path / "parts", name)
         return tables.read(self.path / f"{name}.parquet", name)
 
 

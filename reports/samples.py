@@ -34,6 +34,19 @@ class Samples:
     weights_s: Floats | None = None
     replications: Ints | None = None
 
+    @property
+    def days(self) -> list[int]:
+        """The replications that have samples."""
+        return [0] if self.replications is None else np.unique(self.replications).tolist()
+
+    def by_day(self) -> list[Samples]:
+        """Split the samples by replication."""
+        if self.replications is None:
+            return [self]
+        order = np.argsort(self.replications, kind="stable")
+        _, starts = np.unique(self.replications[order], return_index=True)
+        return [self.take(part) for part in np.split(order, starts[1:])]
+
     def take(self, keep: Bools | Ints) -> Samples:
         """Keep some of the samples."""
         return Samples(

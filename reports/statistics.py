@@ -90,11 +90,7 @@ def _over_replications(
     samples: Samples, pooled: dict[str, float], wanted: list[str]
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
     """Average what each replication found; where one found no number, pool them instead."""
-    assert samples.replications is not None
-    days = [
-        point_statistics(samples.take(samples.replications == day))
-        for day in np.unique(samples.replications)
-    ]
+    days = [point_statistics(day) for day in samples.by_day()]
     values, ci95 = dict(pooled), {}
     for stat in STATISTICS:
         found = np.array([day[stat] for day in days])
@@ -104,7 +100,8 @@ def _over_replications(
         if stat in wanted and len(days) > 1:
             t = student.quantile(0.975, len(days) - 1)
             half = t * float(found.std(ddof=1)) / math.sqrt(len(days))
-            ci95[stat] = (values[stat] - half, values[stat] + half)
+            most = 1.0 if samples.metric.unit == "ratio" else math.inf
+            ci95[stat] = (max(values[stat] - half, 0.0), min(values[stat] + half, most))
     return values, ci95
 
 

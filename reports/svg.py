@@ -14,7 +14,9 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MultipleLocator
 
 from reports.samples import Floats
 
@@ -56,6 +58,11 @@ WIDTH_IN = 9.0
 POINTS_MAX = 300
 AXIS: dict[str, Any] = {"fontsize": 8, "color": MUTED}
 """How axes are labelled."""
+
+_STEPS_S = (1, 2, 5, 10, 20, 60, 120, 300, 600, 1200, 3600, 7200, 14_400, 28_800, 86_400)
+_TICKS_MAX = 9
+_MINUTES_FROM_S = 300.0
+_HOURS_FROM_S = 3 * 3600.0
 
 STYLE = {
     "svg.fonttype": "none",
@@ -134,6 +141,24 @@ def thin(x: Floats, y: Floats) -> tuple[Floats, Floats]:
         return x, y
     keep = np.unique(np.linspace(0, len(x) - 1, POINTS_MAX).round().astype(np.int64))
     return x[keep], y[keep]
+
+
+def time_axis(axis: Axes, end_s: float) -> None:
+    """Label an x axis of seconds in the way in which such lengths are told."""
+    step_s = next((step for step in _STEPS_S if end_s / step <= _TICKS_MAX), _STEPS_S[-1])
+    axis.xaxis.set_major_locator(MultipleLocator(step_s))
+    if end_s < _MINUTES_FROM_S:
+        axis.set_xlabel("seconds since the start", **AXIS)
+        return
+    hours = end_s >= _HOURS_FROM_S
+    part_s = 60 if hours else 1
+
+    def told(at_s: float, _: object) -> str:
+        whole, rest = divmod(round(at_s / part_s), 60)
+        return f"{whole}:{rest:02d}"
+
+    axis.xaxis.set_major_formatter(FuncFormatter(told))
+    axis.set_xlabel(f"{'hours:minutes' if hours else 'minutes:seconds'} since the start", **AXIS)
 
 
 def _slim(text: str, name: str, alt: str) -> str:

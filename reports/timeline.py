@@ -16,7 +16,6 @@ from reports.faults import Fault, faults
 from reports.pools import STATES
 from reports.samples import Floats, Ints
 from reports.svg import (
-    AXIS,
     FOREGROUND,
     GRID,
     LIMIT,
@@ -72,7 +71,7 @@ def timeline(assessment: Assessment) -> Plot | None:
     _fault_numbers(axes[0], found)
     end_s = assessment.spans[-1].end_s
     axes[-1].set_xlim(min(assessment.spans[0].start_s, 0.0), end_s)
-    axes[-1].set_xlabel("seconds since the start", **AXIS)
+    svg.time_axis(axes[-1], end_s)
     names = ", ".join(title.split(",")[0] for title, _ in rows)
     marks = f", and {len(found)} fault{'s' * (len(found) > 1)} marked" if found else ""
     alt = f"Timeline of {render(end_s, 's')}: {names}, with the stages of the scenario{marks}."
@@ -146,10 +145,8 @@ def _workers(axis: Axes, assessment: Assessment) -> None:
     floor = np.zeros(len(grid))
     for state, number in sorted(_STATE_COLOURS.items(), key=lambda item: STATES.index(item[0])):
         samples = assessment.samples[f"pool.workers.{state}"]
-        days = samples.replications
-        every = [samples] if days is None else [samples.take(days == d) for d in np.unique(days)]
         held = []
-        for one in every:
+        for one in samples.by_day():
             place = np.searchsorted(one.t_s, grid, side="right") - 1
             held.append(np.where(place >= 0, one.values[place], 0.0))
         height = np.mean(held, axis=0)

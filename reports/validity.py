@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from reports.evidence import GateResult
-from reports.rundir import RunReader
+from reports.rundir import UNFINISHED, RunReader
 from reports.samples import Floats, Samples, stage_codes
 from reports.verdict import GateVerdict
 from scenarios import schedule
@@ -78,8 +78,8 @@ def judge(run: RunReader, samples: dict[str, Samples], gates: Sequence[GateResul
     cores = float(run.info.machine.get("cores") or 1)
     seconds = (during["t_us"] // 1_000_000).rename("second")
     used = during.groupby([seconds, "node"], observed=True)["cpu"].mean()
-    each = used.groupby(level=0).sum(min_count=1).to_numpy(dtype=np.float64)
-    cpu = None if np.isnan(each).any() else float(np.quantile(each, 0.95)) / cores
+    each = used.groupby(level=0).sum().to_numpy(dtype=np.float64)
+    cpu = None if used.isna().any() else float(np.quantile(each, 0.95)) / cores
     lag_s = _lag_s(during)
     lag_limit = lag_limit_s(gates, lag_s or 0.0)
     drops = float(rows["udp_drops"].fillna(0).sum())
@@ -184,4 +184,5 @@ def _due_s(run: RunReader, spans: Sequence[schedule.StageSpan]) -> Floats | None
 
 
 def _problems(run: RunReader) -> list[Check]:
-    return [Check("problem", text, None, 0, "count", False, text) for text in run.info.problems]
+    found = [*run.info.problems, *([UNFINISHED] if run.unfinished else [])]
+    return [Check("problem", text, None, 0, "count", False, text) for text in found]

@@ -7,7 +7,7 @@ from typing import Any
 
 import matplotlib as mpl
 import pytest
-from synthetic_run import SCENARIO, process, second
+from synthetic_run import SCENARIO, event, process, second
 
 from reports.assess import assess
 from reports.faults import Fault, fault_row, faults
@@ -54,8 +54,7 @@ def test_viewers_that_stalled_and_came_back_are_told_apart(tmp_path: Path) -> No
 
 
 def test_who_was_interrupted_is_lost_though_its_rows_end(tmp_path: Path) -> None:
-    gone = {"t_us": 20_000_000, "source": "client", "node": "h", "session_id": "a",
-            "stage": "hold", "event": "session.interrupted", "value": 1.0, "unit": "", "attrs": ""}  # fmt: skip
+    gone = event(20.0, "a", "hold", "session.interrupted", 1.0)
     (found,) = faults(_run(tmp_path, {"a": _seconds(), "b": _seconds()}, [KILL, gone]))
     assert (found.stalled, found.lost, found.recovery_s) == (1, 1, None)
 

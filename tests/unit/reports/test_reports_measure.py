@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from synthetic_run import SCENARIO, event, process, second
 
-from reports.measure import measure
+from reports.measure import from_start, measure
 from reports.rundir import RunReader, RunWriter
 from reports.samples import Samples, stage_codes
 from scenarios import schedule
 from scenarios.loader import loads
+from system.client.histogram import LogHistogram
 
 SPANS = schedule.stages(loads(SCENARIO))
 
@@ -162,3 +163,97 @@ def test_strange_attributes_censor_nothing(tmp_path: Path, attrs: str) -> None:
     row = event(20.0, "a", "hold", "session.join_time", None)
     row["attrs"] = attrs
     assert _measure(tmp_path, events=[row]) == {}
+
+
+def _histogram(values: list[float], censored: int = 0) -> dict[str, object]:
+    histogram = LogHistogram()
+    for value in values:
+        histogram.add(value)
+    for _ in range(censored):
+        histogram.add_censored()
+    return histogram.to_json()
+
+
+def test_a_histogram_stands_for_its_samples_within_one_per_cent(tmp_path: Path) -> None:
+    values = [0.0, *(0.01 * 1.07**k for k in range(60))]
+    found = _measure(
+        tmp_path,
+        events=[
+            event(20.0, "a", "hold", "input.to_frame", None, histogram=_histogram(values, 2)),
+            event(20.0, "b", "hold", "input.to_frame", 0.5),
+            event(20.0, "c", "hold", "input.to_frame", None, histogram={"n": "many"}),
+        ],
+    )["input.to_frame"]
+    assert len(found.values) == 64
+    mine = np.sort(found.values[found.sessions == found.sessions[-1]])
+    assert np.isinf(mine[-2:]).all()
+    assert mine[:-2] == pytest.approx(sorted(values), rel=0.0101)
+    assert len(np.unique(found.sessions)) == 2
+
+
+def test_joins_and_inputs_are_also_measured_from_when_they_began(tmp_path: Path) -> None:
+    writer = RunWriter(tmp_path, SCENARIO)
+    writer.write_rows("events", "x", [
+        event(20.0, "a", "hold", "session.join_time", 0.5),
+        event(20.0, "a", "hold", "session.join.schedule", 0.2),
+        event(20.0, "b", "hold", "session.join_time", None, censored=True),
+        event(21.0, "a", "hold", "input.to_frame", 0.10, late_s=0.04),
+        event(22.0, "a", "hold", "input.to_frame", 0.05),
+    ])  # fmt: skip
+    writer.finish()
+    run = RunReader(tmp_path)
+    found = from_start(run, measure(run))
+    assert found["session.join_time"].values.tolist() == pytest.approx([0.3, math.inf])
+    assert sorted(found["input.to_frame"].values.tolist()) == pytest.approx([0.05, 0.06])
+
+
+def test_several_pools_are_summed_each_at_its_own_price(tmp_path: Path) -> None:
+    text = SCENARIO.replace(
+        "pool:\n  policy: {kind: buffer, warm: 2}\n  price: {running: 2 USD/h}\n",
+        "pool:\n"
+        "  - {name: a, share: 50%, policy: {kind: fixed, size: 1}, price: {running: 2 USD/h}}\n"
+        "  - {name: b, share: 50%, policy: {kind: fixed, size: 1}, price: {running: 5 USD/h}}\n",
+    )
+    writer = RunWriter(tmp_path, text)
+    states = {"booting": 0, "stopped": 0}
+    writer.write_rows("system", "x", [
+        process(15.0, "pool", "pool-a", ready=1, busy=1, **states),
+        process(25.0, "pool", "pool-b", ready=3, busy=0, **states),
+        process(35.0, "pool", "pool-a", ready=0, busy=0, **states),
+    ])  # fmt: skip
+    writer.finish()
+    found = measure(RunReader(tmp_path))
+    assert found["pool.workers.ready"].values.tolist() == [1.0, 4.0, 3.0]
+    assert found["pool.cost"].values.tolist() == [4.0, 19.0, 15.0]
+    assert found["pool.cost"].weights_s is not None
+    assert found["pool.cost"].weights_s.tolist() == [10.0, 10.0, 5.0]
+
+
+def test_replications_are_told_apart_by_their_nodes(tmp_path: Path) -> None:
+    writer = RunWriter(tmp_path, SCENARIO, kind="simulated")
+    rows = [{**event(20.0, "1", "hold", "pool.wait_time", float(day)), "node": f"r{day}"}
+            for day in range(3)]  # fmt: skip
+    writer.write_rows("events", "x", rows)
+    pool = {"booting": 0, "busy": 0, "stopped": 0}
+    writer.write_rows("system", "x", [
+        process(0.0, "pool", f"r{day}/pool-default", ready=day, **pool) for day in range(3)
+    ])  # fmt: skip
+    writer.finish()
+    found = measure(RunReader(tmp_path))
+    waits, ready = found["pool.wait_time"], found["pool.workers.ready"]
+    assert waits.replications is not None
+    assert waits.replications.tolist() == [0, 1, 2]
+    assert len(np.unique(waits.sessions)) == 3
+    assert ready.replications is not None
+    assert ready.values.tolist() == [0.0, 1.0, 2.0]
+
+
+def test_a_node_of_a_measured_run_is_no_replication(tmp_path: Path) -> None:
+    rows = [{**event(20.0, "a", "hold", "pool.wait", 0.0), "node": f"r{k}"} for k in range(3)]
+    assert _measure(tmp_path, events=rows)["pool.wait"].replications is None
+
+
+def test_seconds_between_two_stages_belong_to_none() -> None:
+    spans = [schedule.StageSpan("a", 3.0, 10.0, True), schedule.StageSpan("b", 13.0, 20.0, True)]
+    times = np.array([2.0, 3.0, 9.9, 10.0, 12.9, 13.0, 20.0])
+    assert stage_codes(times, spans).tolist() == [-1, 0, 0, -1, -1, 1, -1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,3 +144,61 @@ def test_a_million_samples_are_summarised_with_bounded_memory() -> None:
     assert stats is not None
     assert stats.values["p50"] == pytest.approx(math.log(2), rel=0.02)
     assert stats.ci95["p50"][0] < math.log(2) < stats.ci95["p50"][1]
+
+
+def _days(values: list[list[float]], name: str = "pool.wait_time") -> Samples:
+    flat = _samples([value for day in values for value in day], name=name)
+    numbers = np.repeat(np.arange(len(values)), [len(day) for day in values])
+    return replace(flat, replications=numbers.astype(np.int64))
+
+
+def test_replications_are_averaged_with_an_interval_of_student() -> None:
+    """Means 1, 2, 3: mean 2, deviation 1, t(2) = 4.303."""
+    stats = summarise(_days([[0.5, 1.5], [2.0, 2.0], [2.0, 4.0]]), seed=1)
+    assert stats is not None
+    assert stats.values["mean"] == 2.0
+    half = 4.303 / math.sqrt(3)
+    assert stats.ci95["mean"] == pytest.approx((0.0, 2 + half), abs=0.001)
+    assert (stats.values["min"], stats.values["max"], stats.n) == (0.5, 4.0, 6)
+
+
+def test_the_interval_of_a_share_stays_a_share() -> None:
+    stats = summarise(_days([[0.0, 1.0], [1.0, 1.0]], "pool.wait"), seed=1)
+    assert stats is not None
+    assert stats.ci95["mean"] == (0.0, 1.0)
+
+
+def test_where_a_replication_has_no_number_they_are_pooled_without_an_interval() -> None:
+    days = [[1.0] * 10, [1.0] * 9 + [math.inf]]
+    stats = summarise(_days(days), seed=1)
+    assert stats is not None
+    assert stats.values["p50"] == 1.0
+    assert "p50" in stats.ci95
+    assert stats.values["p99"] == math.inf
+    assert stats.values["p95"] == 1.0
+    assert "p95" not in stats.ci95
+
+
+def test_time_weights_count_within_each_replication() -> None:
+    held = replace(
+        _days([[2.0, 4.0], [6.0, 8.0]], "pool.workers.ready"), weights_s=np.array([3.0, 1.0, 1, 1])
+    )
+    stats = summarise(held, seed=1)
+    assert stats is not None
+    assert stats.values["mean"] == pytest.approx((2.5 + 7.0) / 2)
+    assert stats.ci95["mean"][0] < 4.75 < stats.ci95["mean"][1]
+
+
+def test_intervals_by_ranks_are_those_of_the_samples_themselves() -> None:
+    """Of 30,000 samples resamples tell 2,048 ranks apart; the plain bootstrap tells all."""
+    rng = np.random.default_rng(3)
+    sessions = np.repeat(np.arange(100), 300)
+    values = rng.lognormal(0, 0.5, 30_000) * np.repeat(rng.lognormal(0, 0.2, 100), 300)
+    stats = summarise(_samples(values.tolist(), sessions.tolist()), seed=1)
+    assert stats is not None
+    table = values.reshape(100, 300)
+    drawn = [table[rng.integers(0, 100, 100)].ravel() for _ in range(200)]
+    for stat, share in (("p50", 0.5), ("p95", 0.95)):
+        plain = np.quantile([np.quantile(one, share) for one in drawn], [0.025, 0.975])
+        width = plain[1] - plain[0]
+        assert stats.ci95[stat] == pytest.approx(tuple(plain), abs=0.35 * width)
