@@ -17,7 +17,7 @@ from reports.errors import RunDirError
 from reports.rundir import RunReader, RunWriter
 from reports.summary import summary
 from reports.verdict import Exit
-from scenarios import loader
+from scenarios import loader, quantities
 from scenarios.errors import ScenarioError
 from scenarios.model import Scenario
 from sim import rows
@@ -73,6 +73,44 @@ def run_command(
         click.echo(f"{assessment.verdict.word}: {assessment.verdict.reason}")
         click.echo(f"report: {path / 'report.html'}")
     sys.exit(assessment.verdict.code)
+
+
+@group.command("plan")
+@_file
+@click.option("--budget", help="Wall-clock time, e.g. 60s; default: as in FILE.")
+@_run_dir
+@_json
+def plan_command(file: Path, budget: str | None, run_dir: Path | None, as_json: str | None) -> None:
+    """Find the cheapest policy that keeps the gates of FILE; Ctrl-C gives the best so far."""
+    scenario = guarded(lambda: read_case(file)).scenario
+    budget_s = 60.0 if scenario.plan is None else scenario.plan.budget_s
+    if budget is not None:
+        budget_s = guarded(lambda: seconds(budget, "--budget"))
+    path = guarded(
+        lambda: None if run_dir is None else rundir.new_run_dir(run_dir.name, run_dir.parent)
+    )
+    from sim.plan.command import planned, write_plan
+
+    answer = guarded(lambda: planned(scenario, budget_s))
+    if path is not None:
+        guarded(lambda: write_plan(path, file, answer))
+    if as_json:
+        click.echo(json.dumps(answer.as_json(), indent=2, allow_nan=False))
+    else:
+        click.echo(answer.as_text())
+    if answer.found.best is None:
+        sys.exit(Exit.INCONCLUSIVE if answer.found.interrupted else Exit.FAIL)
+
+
+def seconds(text: str, name: str) -> float:
+    """A duration of the command line; raises BadModel."""
+    try:
+        found = quantities.parse(text, quantities.DURATION)
+    except quantities.QuantityError as error:
+        raise BadModel(f"{name}: {error}") from None
+    if found <= 0:
+        raise BadModel(f"{name}: must be above 0s")
+    return found
 
 
 def read_case(file: Path) -> Case:

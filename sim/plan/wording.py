@@ -6,8 +6,6 @@ from typing import Any
 
 from scenarios.policies import Policy, Predictive, Scaling, Schedule, singles
 
-_LATER = ("cooldown_s", "scale_in_delay_s")
-
 
 def kind(policy: Policy) -> str:
     """What alternatives are grouped by."""
@@ -34,8 +32,9 @@ def in_words(policy: Policy) -> str:
 def _mapping(part: Scaling) -> dict[str, Any]:
     fields = type(part).model_fields
     written: dict[str, Any] = {"kind": getattr(part, "kind", "")}
-    for name, field in fields.items():
-        value = getattr(part, name)
+    own = [name for name in fields if name not in Scaling.model_fields]
+    for name in [*own, *Scaling.model_fields]:
+        field, value = fields[name], getattr(part, name)
         if name == "kind" or (value == field.default and name != "interval_s"):
             continue
         key = field.alias or name
