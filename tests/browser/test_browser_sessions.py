@@ -7,7 +7,6 @@ import os
 import signal
 import time
 
-import pytest
 from browser_page import WorkspacePage, keep, until
 from conftest import HEARTBEAT_S, WORKERS, OpenPage, ready
 from cut_proxy import CutProxy
@@ -98,9 +97,6 @@ async def test_a_cut_socket_does_not_stop_the_video_and_the_session_is_resumed(
         assert await tab.identity() == before
 
 
-@pytest.mark.xfail(
-    strict=True, reason="signaling does not yet move the session of a lost worker to a spare"
-)
 async def test_a_killed_worker_is_replaced_and_acknowledged_edits_are_still_there(
     open_page: OpenPage, stack: EmbeddedStack
 ) -> None:
@@ -124,6 +120,26 @@ async def test_a_killed_worker_is_replaced_and_acknowledged_edits_are_still_ther
     assert (await tab.identity())[0] == session
     assert (await tab.identity())[1] != worker
     await until_project(tab, digest)
+    assert await tab.events("error") == []
+
+
+async def test_a_killed_worker_without_a_spare_costs_a_wait_and_nothing_else(
+    open_page: OpenPage, stack: EmbeddedStack
+) -> None:
+    tab = await (await open_page(project="spare")).connected()
+    await (await open_page(project="spare")).connected()
+    project = Project.default("spare")
+    source, target = a_pair(project)
+    edit_id = await link(tab, source, target)
+    project = connect(project, source, target, "pipe", edit_id)
+    session, worker = await tab.identity()
+    os.kill(stack.worker_pids()[worker], signal.SIGKILL)
+    await tab.page.wait_for_selector("#badge[data-status=queued]")
+    await tab.screenshot("waiting-for-another-worker")
+    await tab.connected(timeout_s=20)
+    assert (await tab.identity())[0] == session
+    assert (await tab.identity())[1] != worker
+    await until_project(tab, project.digest())
     assert await tab.events("error") == []
 
 

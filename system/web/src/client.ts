@@ -17,6 +17,7 @@ import { CONNECT_TIMEOUT_MS, Media } from './media'
 import type { FromServer, FromWorker } from './protocol'
 import { Resumption } from './resumption'
 import { Signaling, isFinal } from './signaling'
+import { Timer } from './timer'
 
 /** Errors about one message, after which a join may still succeed. */
 const HARMLESS: ReadonlySet<string> = new Set(['bad_candidate', 'bad_message', 'unknown_type'])
@@ -34,7 +35,7 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
   private signaling: Signaling | null = null
   private identity = { userId: '', projectId: '' }
   private pending: Pending | null = null
-  private joinTimer: ReturnType<typeof setTimeout> | null = null
+  private readonly joinTimer = new Timer()
   /** Aborted when the session is over: what still arrives of it is ignored. */
   private leaving = new AbortController()
   private lastError: RemoteRenderError | null = null
@@ -120,10 +121,10 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
       }
       await new Promise<void>((resolve, reject) => {
         this.pending = { resolve, reject }
-        this.joinTimer = setTimeout(() => {
+        this.joinTimer.start(this.config.connectTimeoutMs ?? CONNECT_TIMEOUT_MS, () => {
           const text = 'the signaling server assigned no worker in time'
           reject(new RemoteRenderError(text, 'timeout'))
-        }, this.config.connectTimeoutMs ?? CONNECT_TIMEOUT_MS)
+        })
         this.openSignaling().catch(reject)
       })
     } catch (error) {
@@ -211,7 +212,8 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
     switch (message.type) {
       case 'queued': {
         const { position, etaMs = null } = message
-        this.clearJoinTimer()
+        this.joinTimer.stop()
+        if (this.everConnected) this.media.lost()
         this.setStatus('queued')
         this.emit('queued', { position, etaMs })
         break
@@ -224,7 +226,7 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
         this.resumed(message)
         break
       case 'worker-replaced':
-        this.workerId = message.workerId
+        this.served(message)
         this.emit('workerReplaced', { workerId: message.workerId })
         this.media.replaced(message.negotiation)
         break
@@ -240,17 +242,13 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
       case 'error':
         this.refused(message)
         break
-      case 'ping':
-      case 'pong':
-        break
     }
   }
 
   private created(message: Extract<FromServer, { type: 'session-created' }>): void {
-    this.clearJoinTimer()
+    this.joinTimer.stop()
     this.sessionId = message.sessionId
-    this.workerId = message.workerId
-    this.media.iceServers = message.iceServers ?? []
+    this.served(message)
     this.resumption.token = message.resumeToken || null
     this.setStatus('connecting')
     this.media.negotiate()
@@ -301,11 +299,16 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
   private resumed(message: Extract<FromServer, { type: 'session-resumed' }>): void {
     if (!this.resumption.running) return
     this.resumption.succeeded(message.resumeToken)
-    this.workerId = message.workerId
-    if (message.iceServers !== undefined) this.media.iceServers = message.iceServers
+    this.served(message)
     this.emit('sessionResumed', { workerId: message.workerId })
-    this.media.caughtUp()
+    if (message.workerId === '') this.media.lost()
+    else this.media.caughtUp()
     this.refreshStatus()
+  }
+
+  private served(by: { workerId: string; iceServers?: RTCIceServer[] }): void {
+    this.workerId = by.workerId || null
+    this.media.iceServers = by.iceServers ?? []
   }
 
   // --- media -----------------------------------------------------------------
@@ -347,9 +350,6 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
         this.edits.settle(message.editId)
         this.emit('editAcknowledged', { editId: message.editId, code: message.code ?? null })
         break
-      case 'input:ack':
-      case 'pong':
-        break
     }
   }
 
@@ -386,7 +386,7 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
     this.everConnected = false
     this.pending = null
     this.lastError = null
-    this.clearJoinTimer()
+    this.joinTimer.stop()
     this.resumption.stop()
     this.media.close()
     this.signaling?.close()
@@ -396,10 +396,5 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
     if (this.current === 'idle') return
     this.setStatus('closed')
     if (wasConnected) this.emit('disconnected', undefined)
-  }
-
-  private clearJoinTimer(): void {
-    if (this.joinTimer !== null) clearTimeout(this.joinTimer)
-    this.joinTimer = null
   }
 }

@@ -11,6 +11,7 @@ import { Peer } from './peer'
 import { parse, type FromWorker, type ToServer } from './protocol'
 import { Stage } from './stage'
 import { StatsMeter, type StreamStats } from './stats'
+import { Timer } from './timer'
 
 export const CONNECT_TIMEOUT_MS = 15_000
 /** Fresh connections in a row that may fail before the session is given up. */
@@ -41,11 +42,13 @@ export class Media {
   private peer: Peer | null = null
   /** Shows its last frame until its successor is answered. */
   private retiring: Peer | null = null
-  private timer: ReturnType<typeof setTimeout> | null = null
+  private readonly timer = new Timer()
   private statsTimer: ReturnType<typeof setInterval> | null = null
   private failures = 0
   private everFlowed = false
   private flowing = false
+  /** The worker is gone and another one is not there yet: nothing can be negotiated. */
+  private workerless = false
 
   constructor(
     private readonly config: RemoteRenderConfig,
@@ -83,7 +86,7 @@ export class Media {
   negotiate(wanted = 1): void {
     this.retiring?.close()
     this.retiring = this.peer
-    this.flowing = false
+    this.flowing = this.workerless = false
     this.meter.reset()
     const negotiation = Math.max(wanted, (this.peer?.negotiation ?? 0) + 1)
     const mine = (): boolean => peer === this.peer
@@ -95,16 +98,22 @@ export class Media {
       editOpen: () => mine() && this.handlers.editOpen(),
     })
     this.peer = peer
-    this.clearTimer()
-    this.timer = setTimeout(
-      () => this.connectionFailed('no picture arrived in time', 'timeout'),
-      this.config.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+    this.timer.start(this.config.connectTimeoutMs ?? CONNECT_TIMEOUT_MS, () =>
+      this.connectionFailed('no picture arrived in time', 'timeout'),
     )
     this.handlers.changed()
     peer.offer().catch(() => mine() && this.connectionFailed('no offer could be made'))
   }
 
-  /** The worker was replaced: frame ids begin anew. */
+  /** The worker is gone: its last picture stays until `replaced`. */
+  lost(): void {
+    this.timer.stop()
+    this.flowing = false
+    this.workerless = true
+    this.handlers.changed()
+  }
+
+  /** Another worker is there: frame ids begin anew. */
   replaced(negotiation: number): void {
     this.latency?.restart()
     this.negotiate(negotiation)
@@ -146,13 +155,13 @@ export class Media {
 
   /** Closes everything and clears the picture; may be used again. */
   close(): void {
-    this.clearTimer()
+    this.timer.stop()
     if (this.statsTimer !== null) clearInterval(this.statsTimer)
     this.statsTimer = null
     this.retiring?.close()
     this.peer?.close()
     this.retiring = this.peer = null
-    this.everFlowed = this.flowing = false
+    this.everFlowed = this.flowing = this.workerless = false
     this.failures = 0
     this.latency?.stop()
     this.stage.clear()
@@ -181,7 +190,7 @@ export class Media {
   }
 
   private flows(): void {
-    this.clearTimer()
+    this.timer.stop()
     this.flowing = this.everFlowed = true
     this.failures = 0
     void this.measure(false) // what the first second's rates are counted from
@@ -205,7 +214,8 @@ export class Media {
   }
 
   private connectionFailed(text: string, code: 'peer_failed' | 'timeout' = 'peer_failed'): void {
-    this.clearTimer()
+    if (this.workerless) return
+    this.timer.stop()
     this.flowing = false
     if (!this.everFlowed || ++this.failures > MAX_FAILURES) {
       this.handlers.failed(new RemoteRenderError(text, code))
@@ -216,10 +226,5 @@ export class Media {
     const message = parse<FromWorker>(data)
     if (message?.type === 'input:ack') this.latency?.acknowledged(message.frameId, message.seqs)
     else if (message !== null) this.handlers.message(message)
-  }
-
-  private clearTimer(): void {
-    if (this.timer !== null) clearTimeout(this.timer)
-    this.timer = null
   }
 }

@@ -29,11 +29,18 @@ export type FromServer =
   | {
       type: 'session-resumed'
       sessionId: string
+      /** Empty while the session waits for another worker. */
       workerId: string
       resumeToken: string
       iceServers?: RTCIceServer[]
     }
-  | { type: 'worker-replaced'; sessionId: string; workerId: string; negotiation: number }
+  | {
+      type: 'worker-replaced'
+      sessionId: string
+      workerId: string
+      negotiation: number
+      iceServers?: RTCIceServer[]
+    }
   | { type: 'session-ended'; reason?: string }
   | { type: 'answer'; sdp: RTCSessionDescriptionInit; negotiation?: number }
   | { type: 'ice-candidate'; candidate: RTCIceCandidateInit | null; negotiation?: number }

@@ -2,6 +2,7 @@
 
 import { RemoteRenderError } from './errors'
 import { fullJitter } from './signaling'
+import { Timer } from './timer'
 
 /** The server keeps a suspended session so long. */
 const WINDOW_MS = 120_000
@@ -15,7 +16,7 @@ export class Resumption {
   token: string | null = null
   private since: number | null = null
   private attempts = 0
-  private timer: ReturnType<typeof setTimeout> | null = null
+  private readonly timer = new Timer()
 
   /** Whether the session is cut off from signaling. */
   get running(): boolean {
@@ -39,11 +40,11 @@ export class Resumption {
       giveUp(new RemoteRenderError(text, 'signaling_unreachable'))
       return
     }
-    this.wait(fullJitter(this.attempts++), () => {
-      const mine = this.wait(OPEN_MS, again)
+    this.timer.start(fullJitter(this.attempts++), () => {
+      this.timer.start(OPEN_MS, again)
       open().then(
-        () => this.timer === mine && this.wait(ANSWER_MS, again),
-        () => this.timer === mine && again(),
+        () => this.running && this.timer.start(ANSWER_MS, again),
+        () => this.running && this.timer.running && again(),
       )
     })
   }
@@ -55,16 +56,9 @@ export class Resumption {
 
   /** No timer is left, and no token. */
   stop(): void {
-    if (this.timer !== null) clearTimeout(this.timer)
-    this.timer = null
+    this.timer.stop()
     this.since = null
     this.attempts = 0
     this.token = null
-  }
-
-  private wait(ms: number, then: () => void): ReturnType<typeof setTimeout> {
-    if (this.timer !== null) clearTimeout(this.timer)
-    this.timer = setTimeout(then, ms)
-    return this.timer
   }
 }

@@ -251,6 +251,19 @@ describe('negotiation', () => {
     expect(client.status).toBe('connected')
   })
 
+  it('waits for another worker as long as the server does, whatever becomes of the path', async () => {
+    const { client } = await connected()
+    FakeSocket.last.receive({ type: 'queued', position: 1 })
+    expect([client.status, client.connected]).toEqual(['queued', true])
+    FakePeer.last.setState('failed')
+    await vi.advanceTimersByTimeAsync(60_000)
+    expect(FakePeer.made).toHaveLength(1)
+    replace('w2', 2)
+    await settle()
+    expect(FakeSocket.last.ofType('offer').at(-1)).toMatchObject({ negotiation: 2 })
+    expect(client.status).toBe('reconnecting')
+  })
+
   it('never goes back in negotiations, whatever the server counts', async () => {
     const { client } = await connected()
     client.measureLatency(true)
@@ -373,6 +386,21 @@ describe('a lost WebSocket', () => {
     FakeSocket.last.drop()
     await comeBack()
     FakeSocket.last.receive(RESUMED)
+    await settle()
+    expect(FakeSocket.last.ofType('offer')).toMatchObject([{ negotiation: 3 }])
+  })
+
+  it('waits for another worker where the session has none any more', async () => {
+    const { client } = await connected()
+    client.measureLatency(true)
+    await settle()
+    FakeSocket.last.drop()
+    await comeBack()
+    FakeSocket.last.receive({ ...RESUMED, workerId: '' })
+    await settle()
+    expect([FakeSocket.last.ofType('offer'), client.workerId]).toEqual([[], null])
+    expect(client.status).toBe('reconnecting')
+    replace('w2', 2)
     await settle()
     expect(FakeSocket.last.ofType('offer')).toMatchObject([{ negotiation: 3 }])
   })

@@ -55,7 +55,7 @@ export class StatusView {
     this.button.textContent = off ? 'Connect' : 'Disconnect'
     this.button.classList.toggle('primary', off)
     this.notice.hidden = status !== 'reconnecting'
-    this.notice.textContent = 'Reconnecting…'
+    if (status === 'reconnecting') this.notice.textContent = 'Reconnecting…'
     if (status === 'connecting') this.wait('Connecting', 'A render worker is being reached…')
     else if (status === 'connected' || status === 'reconnecting') this.card(null)
     else if (off) this.card(this.idle)
@@ -67,7 +67,7 @@ export class StatusView {
   }
 
   replacing(): void {
-    this.notice.textContent = 'The worker was lost; moving to another…'
+    this.notice.textContent = 'The worker was lost: another one takes over…'
   }
 
   failed(error: RemoteRenderError): void {
