@@ -90,8 +90,8 @@ def conclude(
         return Capacity(held[-1].users if held else None, None, None, None, "", levels)
     gate = _first_gate(run, broke)
     before = held[-1].stage if held else None
-    blamed = None
-    if gate is not None:
+    blamed = broke.step.component or None
+    if blamed is None and gate is not None:
         blamed = component(run, samples, spans, gate.metric, broke.step.stage, before)
     return Capacity(
         held[-1].users if held else None,

@@ -85,6 +85,7 @@ class RunWriter:
         file = _scenario_file(argv)
         base = None if file is None else Path(file).parent
         scenario = loads(scenario_text, str(path / "scenario.yaml"), host=None, base=base)
+        self.scenario = scenario
         self.path = path
         self.info = RunInfo(
             kind=kind,

@@ -7,9 +7,10 @@ One row per step that was begun, written when it is over::
     t_us     when what is judged of the step began (viewers had joined)
     value    concurrent viewers
     attrs    {"for_s": seconds judged, "outcome": "held" | "broke",
-              "gate": id of the gate that failed, "reason": a line}
+              "gate": id of the gate that failed, "reason": a line,
+              "component": whose it was, where the searcher could see it}
 
-``gate`` and ``reason`` are absent from a step that held.
+Of a step that held, ``gate``, ``reason`` and ``component`` are absent.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class Step:
     held: bool
     gate: str = ""
     reason: str = ""
+    component: str = ""
 
     @property
     def stage(self) -> str:
@@ -45,7 +47,7 @@ class Step:
         """Build the row that says so."""
         attrs = {"for_s": self.to_s - self.from_s, "outcome": "held" if self.held else "broke"}
         if not self.held:
-            attrs |= {"gate": self.gate, "reason": self.reason}
+            attrs |= {"gate": self.gate, "reason": self.reason, "component": self.component}
         return EventRow(
             t_us=round(self.from_s * 1e6),
             source="loadtest",
@@ -76,6 +78,7 @@ def read_steps(rows: pd.DataFrame) -> list[Step]:
                 held=attrs.get("outcome") == "held",
                 gate=str(attrs.get("gate", "")),
                 reason=str(attrs.get("reason", "")),
+                component=str(attrs.get("component", "")),
             )
         )
     return sorted(steps, key=lambda step: step.from_s)

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from synthetic_run import Synthetic, synthesise
 
+from reports import fingerprint
 from reports.build import build
 
 Maker = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_source() -> Iterator[None]:
+    """Ask git once, not for every run."""
+    ask = fingerprint.source
+    found = ask()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fingerprint, "source", lambda where=None: ask(where) if where else found)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,6 @@ from typing import Any
 
 from reports.rundir import RunWriter, new_run_dir
 from scenarios import schedule
-from scenarios.loader import loads
 from system.protocol.metrics import JOIN_PHASES
 
 SCENARIO = """\
@@ -191,7 +190,7 @@ def synthesise(base: Path, knobs: Synthetic | None = None, name: str = "run") ->
         target=knobs.target,
         argv=["locust", "-f", "loadtest/", "--headless", "--token-file", "/secret/place"],
     )
-    scenario = loads(knobs.scenario, host=None)
+    scenario = writer.scenario
     rows = _Rows(events=list(knobs.extra_events))
     end_s = schedule.duration_s(scenario)
     if knobs.with_rows:
