@@ -70,6 +70,8 @@ class Orchestrator:
 
     async def worker_views(self) -> list[WorkerView]:
         """All workers, those of the last minute that are gone included."""
+        workers = await self.ledger.workers()
+        vitals = await self.ledger.vitals(worker.worker_id for worker in workers)
         return [
             WorkerView(
                 worker_id=worker.worker_id,
@@ -80,8 +82,9 @@ class Orchestrator:
                 renderer=worker.renderer,
                 encoder=worker.encoder,
                 endpoint=worker.endpoint,
+                vitals=vitals.get(worker.worker_id, {}),
             )
-            for worker in await self.ledger.workers()
+            for worker in workers
         ]
 
     async def drain(self, worker_id: str, deadline_ms: int) -> bool:

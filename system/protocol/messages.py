@@ -428,6 +428,8 @@ class WorkerView(Body, frozen=True):
     renderer: str = ""
     encoder: str = ""
     endpoint: str = ""
+    vitals: dict[str, float] = {}
+    """Figures of its last heartbeat, by their names there; empty where it has none."""
 
 
 HealthStatus = Literal["healthy", "degraded", "unhealthy"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
 
@@ -23,6 +24,7 @@ log = logs.get(__name__)
 
 _MISSES = 2
 """Heartbeats in a row that may leave out a session the worker has confirmed."""
+_VITALS: Final = ("cpu", "rss_bytes", "loop_lag_s", "frames", "encode_s")
 
 _INBOX = 256
 """Messages read and not yet handled; with more, the socket is not read."""
@@ -320,7 +322,11 @@ class WorkerLink:
         """Renew the worker's life; one that the store has forgotten is registered again."""
         node = self._node
         try:
-            if await node.ledger.heartbeat(self.worker_id, self.generation, beat.sessions):
+            vitals = {name: getattr(beat, name) for name in _VITALS}
+            known = await node.ledger.heartbeat(
+                self.worker_id, self.generation, beat.sessions, vitals
+            )
+            if known:
                 return
             again = msgspec.structs.replace(self._register, sessions=beat.sessions)
             result = await node.ledger.register(again, node.name)

@@ -9,6 +9,8 @@ announced on its channel (``pool:<name>``).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from system.protocol.states import Session, Worker
 from system.store import schema
 from system.store.expiry import Expired, ExpiryLedger
@@ -48,3 +50,9 @@ class Ledger(PoolLedger, SessionLedger, ExpiryLedger, ProjectLedger):
     async def workers(self) -> list[Worker]:
         """All workers, those that failed or went within the last minute included."""
         return [schema.load(r, Worker) for r in await self.store.list(schema.WORKERS)]
+
+    async def vitals(self, worker_ids: Iterable[str]) -> dict[str, dict[str, float]]:
+        """What those workers that live said of themselves in their last heartbeats."""
+        keys = {schema.heartbeat_key(worker_id): worker_id for worker_id in worker_ids}
+        found = await self.store.get_many(keys)
+        return {keys[key]: record.value.get("vitals", {}) for key, record in found.items()}

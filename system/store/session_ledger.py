@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from system.protocol.fields import Fence, HeldSession
@@ -85,13 +85,20 @@ class SessionLedger(MovingLedger):
                 return ready
 
     async def heartbeat(
-        self, worker_id: str, generation: int, sessions: Iterable[HeldSession] = ()
+        self,
+        worker_id: str,
+        generation: int,
+        sessions: Iterable[HeldSession] = (),
+        vitals: Mapping[str, float] | None = None,
     ) -> bool:
-        """The worker lives. False: the store does not know it (any more), it must register."""
+        """The worker lives. False: the store does not know it (any more), it must register.
+
+        ``vitals`` are kept until the next heartbeat, for those who look at workers.
+        """
         found = await self._worker(worker_id)
         if found is None or found[1].generation != generation or found[1].state in FINAL:
             return False
-        await self._beat(worker_id, generation)
+        await self._beat(worker_id, generation, vitals or {})
         return True
 
     async def worker_lost(
@@ -197,9 +204,12 @@ class SessionLedger(MovingLedger):
 
     # --- inside ----------------------------------------------------------------
 
-    async def _beat(self, worker_id: str, generation: int) -> None:
+    async def _beat(
+        self, worker_id: str, generation: int, vitals: Mapping[str, float] | None = None
+    ) -> None:
         key = schema.heartbeat_key(worker_id)
-        await self.store.put(key, {"generation": generation}, 3 * self.heartbeat_ms)
+        beat = {"generation": generation, "vitals": dict(vitals or {})}
+        await self.store.put(key, beat, 3 * self.heartbeat_ms)
 
     async def _unknown_worker(self, register: Register, now_ms: int) -> Worker:
         """A worker that nobody here launched, or whose record a wipe has taken."""

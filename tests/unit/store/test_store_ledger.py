@@ -322,6 +322,17 @@ async def test_an_old_loss_does_not_touch_a_newer_registration(ledger: Ledger) -
     assert isinstance(await ledger.register(registration(generation=1), "n1"), Refusal)
 
 
+async def test_a_heartbeat_says_how_the_worker_is_until_it_is_silent(
+    ledger: Ledger, clock: Clock
+) -> None:
+    await ledger.register(registration(), "n1")
+    assert await ledger.vitals(["w1", "w2"]) == {"w1": {}}
+    await ledger.heartbeat("w1", 1, vitals={"cpu": 0.7, "encode_s": 0.004})
+    assert await ledger.vitals(["w1"]) == {"w1": {"cpu": 0.7, "encode_s": 0.004}}
+    clock.now_s += 7
+    assert await ledger.vitals(["w1"]) == {}
+
+
 async def test_a_worker_without_heartbeat_is_lost(ledger: Ledger, clock: Clock) -> None:
     await ledger.register(registration(), "n1")
     await active_session(ledger)
