@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ from scenarios import loader, quantities
 from scenarios.errors import ScenarioError
 from scenarios.model import Scenario
 from sim import rows
+from sim.bench import Timing
 from sim.from_scenario import Case
 from sim.model import BadModel
 from sim.run import Engine, Replication, TooMuch, replicate, why_not_fast
@@ -100,6 +102,40 @@ def plan_command(file: Path, budget: str | None, run_dir: Path | None, as_json: 
         click.echo(answer.as_text())
     if answer.found.best is None:
         sys.exit(Exit.INCONCLUSIVE if answer.found.interrupted else Exit.FAIL)
+
+
+@group.command("bench")
+@click.option("--users", type=click.IntRange(10), default=2000, help="At the peak of the day.")
+@click.option("--repeat", type=click.IntRange(1, 100), default=3, help="The median counts.")
+@click.option("--fast-only", is_flag=True, help="Leave simpy out, which is slow for many users.")
+@_json
+def bench_command(users: int, repeat: int, fast_only: bool, as_json: str | None) -> None:
+    """Time the engines on a diurnal day with a policy every 10 s."""
+    from sim import bench
+
+    names = ["fast"] if fast_only else list(bench.ENGINES)
+    medians = {}
+    for name in names:
+        timings = sorted((bench.measure(name, users) for _ in range(repeat)), key=_engine_s)
+        medians[name] = timings[len(timings) // 2]
+    fast_s = medians["fast"].engine_s
+    found = {
+        name: {**asdict(timing), "ratio": timing.engine_s / fast_s}
+        for name, timing in medians.items()
+    }
+    if as_json:
+        click.echo(json.dumps({"users": users, "engines": found}, indent=2))
+        return
+    for name, timing in medians.items():
+        click.echo(
+            f"{name:10} {timing.engine_s:9.4f} s, with draws {timing.with_draws_s:9.4f} s, "
+            f"{timing.engine_s / fast_s:6.0f} x; {timing.arrivals} arrivals, "
+            f"{timing.waited:.3%} waited"
+        )
+
+
+def _engine_s(timing: Timing) -> float:
+    return timing.engine_s
 
 
 def seconds(text: str, name: str) -> float:

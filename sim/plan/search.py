@@ -126,7 +126,7 @@ def _drop_dear(evaluator: Evaluator, alive: list[Candidate]) -> None:
     by_kind: dict[str, list[Candidate]] = {}
     for one in sorted(sure, key=lambda one: one.cost.mean):
         by_kind.setdefault(one.kind, []).append(one)
-    spared = {id(one) for group in by_kind.values() for one in group[:1]}
+    spared = {id(one) for group in by_kind.values() for one in group[:ALTERNATIVES]}
     for one in kept:
         rival = by_kind.get(one.kind, [best])[0]
         if id(one) not in spared and (_dearer(one, best) and _dearer(one, rival)):
