@@ -25,7 +25,9 @@ from sim import rows
 from sim.bench import Timing
 from sim.from_scenario import Case
 from sim.model import BadModel
+from sim.replay import BadLog
 from sim.run import Engine, Replication, TooMuch, replicate, why_not_fast
+from system.orchestrator.pools import BadPool
 
 T = TypeVar("T")
 
@@ -134,6 +136,43 @@ def bench_command(users: int, repeat: int, fast_only: bool, as_json: str | None)
         )
 
 
+@group.command("replay")
+@click.argument("log", type=click.Path(path_type=Path))
+@click.option(
+    "--pool-config",
+    type=click.Path(path_type=Path),
+    help="The orchestrator's, for a log whose lines do not carry the parameters.",
+)
+@_json
+def replay_command(log: Path, pool_config: Path | None, as_json: str | None) -> None:
+    """Ask the policies again what the orchestrator's LOG says they were asked."""
+    from sim import replay
+    from system.orchestrator import pools
+
+    policies = {}
+    if pool_config is not None:
+        specs = guarded(lambda: pools.load(pool_config))
+        policies = {
+            spec.name: replay.parameters_of(spec.policy, spec.max_workers) for spec in specs
+        }
+    found = guarded(lambda: replay.replay(_lines(log), policies))
+    same = found.decisions - len(found.different)
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=2))
+    else:
+        for difference in found.different[:20]:
+            click.echo(difference)
+        click.echo(f"{same} of {found.decisions} decisions are identical")
+    sys.exit(Exit.FAIL if found.different else Exit.PASS)
+
+
+def _lines(log: Path) -> list[str]:
+    try:
+        return log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise BadModel(f"{log}: {(error.strerror or str(error)).lower()}") from None
+
+
 def _engine_s(timing: Timing) -> float:
     return timing.engine_s
 
@@ -191,7 +230,7 @@ def guarded(work: Callable[[], T]) -> T:
     """Run work for a user: what is wrong with the input becomes one line and exit code 2."""
     try:
         return work()
-    except (ScenarioError, RunDirError, BadModel, TooMuch) as error:
+    except (ScenarioError, RunDirError, BadModel, BadLog, BadPool, TooMuch) as error:
         for line in str(error).splitlines():
             click.echo(f"error: {line}", err=True)
         sys.exit(Exit.USAGE)

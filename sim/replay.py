@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -35,7 +36,11 @@ class Replayed:
 
 
 def replay(lines: Iterable[str], policies: Mapping[str, Numbers] | None = None) -> Replayed:
-    """Replay every ``policy.decided`` line; each pool's memory begins when its log does.
+    """Replay every ``policy.decided`` line.
+
+    A line says what the policy remembered, because decisions without an action
+    are logged at level debug only and may be missing; where it does not, each
+    pool's memory begins when its log does.
 
     ``policies`` are the parameters by pool, for logs whose lines do not carry them.
 
@@ -56,7 +61,7 @@ def replay(lines: Iterable[str], policies: Mapping[str, Numbers] | None = None) 
         parameters = _parameters(record, pool, policies, number)
         key = (pool, kind, tuple(parameters))
         observation = _observation(record, number)
-        memory = memories.get(key, MEMORIES[kind])
+        memory = _numbers(record.get("memory")) or memories.get(key, MEMORIES[kind])
         actions, memories[key] = ALL[kind](observation, parameters, memory)
         logged = (record.get("launch"), record.get("terminate"))
         again = (int(actions[LAUNCH]), int(actions[TERMINATE]))
@@ -64,7 +69,7 @@ def replay(lines: Iterable[str], policies: Mapping[str, Numbers] | None = None) 
         if logged != again:
             found.different.append(f"line {number}: logged {logged}, replayed {again}")
     if not found.decisions:
-        raise BadLog(f"there is no {EVENT} in the log; the orchestrator logs it at level debug")
+        raise BadLog(f"there is no {EVENT} in the log")
     return found
 
 
@@ -91,14 +96,21 @@ def _record(line: str, number: int) -> dict[str, Any] | None:
 def _parameters(
     record: Mapping[str, Any], pool: str, policies: Mapping[str, Numbers] | None, number: int
 ) -> Numbers:
-    logged = record.get("parameters")
-    if isinstance(logged, list):
-        return tuple(float("inf") if value is None else float(value) for value in logged)
+    logged = _numbers(record.get("parameters"))
+    if logged:
+        return logged
     if policies and pool in policies:
         return policies[pool]
     raise BadLog(
         f"line {number}: the parameters of pool {pool!r} are not known: name its --pool-config"
     )
+
+
+def _numbers(logged: object) -> Numbers:
+    """A list of numbers of the log, in which infinity is null."""
+    if not isinstance(logged, list):
+        return ()
+    return tuple(math.inf if value is None else float(value) for value in logged)
 
 
 def _observation(record: Mapping[str, Any], number: int) -> Numbers:

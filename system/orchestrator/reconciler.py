@@ -208,8 +208,8 @@ class Reconciler:
         if self.fleet.backing_off:
             return
         self._decided_s = now_s
-        actions, memory, observation = self._actions(snapshot)
-        self._memory = memory
+        before = self._memory
+        actions, self._memory, observation = self._actions(snapshot)
         self.arrivals = 0
         write = _log.info if any(actions) else _log.debug
         write(
@@ -217,6 +217,8 @@ class Reconciler:
             pool=self.spec.name,
             kind=self.policy.kind,
             observation=dict(zip(OBSERVATION_FIELDS, observation, strict=True)),
+            parameters=self.policy.parameters,
+            memory=before,
             launch=int(actions[LAUNCH]),
             terminate=int(actions[TERMINATE]),
         )
