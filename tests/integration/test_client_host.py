@@ -38,6 +38,7 @@ from system.client.hostproto import (
     Stop,
 )
 from system.client.hosts import HelperProcess
+from system.protocol import messages
 from system.protocol.metrics import JOIN_PHASES
 from system.protocol.records import EVENT_COLUMNS, SAMPLE_COLUMNS, SYSTEM_COLUMNS
 
@@ -190,6 +191,27 @@ async def test_failed_abandoned_and_interrupted_sessions_say_so(tmp_path: Path) 
     assert json.loads(values["refused", "session.failed"]["attrs"])["phase"] == "ws"
     assert values["cut", "session.interrupted"]["value"] == 1
     assert values["cut", "session.join_time"]["value"] > 0
+
+
+async def test_a_session_that_gets_another_worker_is_neither_failed_nor_interrupted(
+    tmp_path: Path,
+) -> None:
+    async with hosting() as (parent, streamer):
+        parent.helper.send(Run(epoch=time.time(), parts=str(tmp_path)))
+        parent.helper.send(start(streamer, "moved", session_s=1.5))
+        await parent.expect(Joined)
+        await streamer.peers[0].close()
+        replaced = messages.WorkerReplaced(session_id="s", worker_id="w2", negotiation=2)
+        await streamer.send(streamer.sockets[0], replaced)
+        ended = await parent.expect(Ended)
+        assert (ended.outcome, ended.reason) == ("ok", "")
+        assert ended.summary["interruptions"] == 0
+        assert len(streamer.senders) == 2
+        parent.helper.send(Drain())
+        await parent.expect(Drained)
+    values = {row["event"]: row["value"] for row in rows_of(tmp_path, "events")}
+    assert "session.worker_replaced" in values
+    assert (values["session.failed"], values["session.interrupted"]) == (0, 0)
 
 
 def test_a_helper_ends_when_its_parent_is_killed() -> None:

@@ -304,6 +304,17 @@ async def test_what_a_restarted_worker_had_is_moved_at_once(two: Stage) -> None:
     assert await worker.expect_close() == CloseCode.REPLACED
 
 
+async def test_a_worker_that_is_lost_before_media_flows_is_replaced_too(two: Stage) -> None:
+    worker = await two.worker(fresh("w"), node="b", slots=1)
+    client = await two.client(node="a")
+    await client.send(type="offer", sdp=OFFER, negotiation=1)
+    created = await client.expect("session-created")
+    await client.expect("answer")
+    spare = await two.worker(fresh("w"), node="b", slots=1)
+    worker.abort()
+    await settled(two, client, spare, created["sessionId"])
+
+
 async def test_a_session_moved_by_somebody_else_is_found_at_the_next_review(one: Stage) -> None:
     worker = await one.worker("w1", slots=1)
     client, created = await viewing(one, worker)
