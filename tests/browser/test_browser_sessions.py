@@ -135,6 +135,7 @@ async def test_a_killed_worker_without_a_spare_costs_a_wait_and_nothing_else(
     session, worker = await tab.identity()
     os.kill(stack.worker_pids()[worker], signal.SIGKILL)
     await tab.page.wait_for_selector("#badge[data-status=queued]")
+    assert await tab.page.inner_text("#waiting-title") == "The worker was lost"
     await tab.screenshot("waiting-for-another-worker")
     await tab.connected(timeout_s=20)
     assert (await tab.identity())[0] == session

@@ -94,6 +94,7 @@ async def test_inputs_are_timed_only_while_that_is_switched_on(open_page: OpenPa
         return await tab.status() == "connected" and await has_code(tab) is there
 
     await until(lambda: code(True), 10, "the frames carry no code")
+    assert await tab.page.is_visible("#cover")
     for _ in range(12):
         await tab.page.keyboard.press("ArrowRight")
         await asyncio.sleep(0.1)
@@ -108,6 +109,7 @@ async def test_inputs_are_timed_only_while_that_is_switched_on(open_page: OpenPa
         assert sample["receivedMs"] is None or sample["receivedMs"] <= sample["presentedMs"]
     await tab.page.uncheck("#measure")
     await until(lambda: code(False), 10, "the code is still there")
+    assert await tab.page.is_hidden("#cover")
     assert await tab.events("error") == []
 
 

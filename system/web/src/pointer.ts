@@ -10,18 +10,30 @@ export interface Point {
   y: number
 }
 
-/**
- * Where a point of the element lies in a picture shown with `object-fit: contain`.
- *
- * @returns the point in pixels of the picture, or null where it falls on a bar beside it.
- */
-export function toPicture(point: Point, element: Box, picture: Box): Point | null {
+/** A picture within its element: pixels times `scale`, beginning at (`left`, `top`). */
+export interface Placing {
+  left: number
+  top: number
+  scale: number
+}
+
+/** Where `object-fit: contain` puts a picture; null where either has no size yet. */
+export function placing(element: Box, picture: Box): Placing | null {
   if (element.width <= 0 || element.height <= 0 || picture.width <= 0 || picture.height <= 0) {
     return null
   }
   const scale = Math.min(element.width / picture.width, element.height / picture.height)
-  const x = (point.x - (element.width - picture.width * scale) / 2) / scale
-  const y = (point.y - (element.height - picture.height * scale) / 2) / scale
+  const left = (element.width - picture.width * scale) / 2
+  const top = (element.height - picture.height * scale) / 2
+  return { left, top, scale }
+}
+
+/** The pixel under a point of the element; null where it falls on a bar beside the picture. */
+export function toPicture(point: Point, element: Box, picture: Box): Point | null {
+  const placed = placing(element, picture)
+  if (placed === null) return null
+  const x = (point.x - placed.left) / placed.scale
+  const y = (point.y - placed.top) / placed.scale
   if (x < 0 || y < 0 || x > picture.width || y > picture.height) return null
   return { x, y }
 }

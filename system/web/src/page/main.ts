@@ -7,6 +7,7 @@
 
 import { RemoteRenderClient } from '../client'
 import { Controls } from './controls'
+import { StripCover } from './cover'
 import { byId } from './dom'
 import { Keyboard } from './keyboard'
 import { StatsPanel } from './panel'
@@ -52,7 +53,7 @@ function toggleConnection(): void {
 }
 
 client.on('status', (status) => view.status(status))
-client.on('queued', ({ position, etaMs }) => view.queued(position, etaMs))
+client.on('queued', ({ position, etaMs }) => view.queued(position, etaMs, client.connected))
 client.on('workerReplaced', () => view.replacing())
 client.on('stats', (stats) => panel.show(stats, client.workerId))
 client.on('disconnected', () => panel.clear())
@@ -79,8 +80,13 @@ statsButton.addEventListener('click', () => {
   statsButton.setAttribute('aria-pressed', String(!statsBox.hidden))
 })
 const measure = byId('measure', HTMLInputElement)
+const cover = new StripCover(video, byId('cover', HTMLElement))
 measure.checked = client.measuresLatency
-measure.addEventListener('change', () => client.measureLatency(measure.checked))
+cover.show(measure.checked)
+measure.addEventListener('change', () => {
+  client.measureLatency(measure.checked)
+  cover.show(measure.checked)
+})
 
 // --- the selected device ---------------------------------------------------------
 

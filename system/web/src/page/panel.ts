@@ -92,8 +92,9 @@ export class StatsPanel {
       const cell = this.cells[i]
       if (cell === undefined) return
       const value = row.value(stats)
-      cell.value.textContent = value === null ? NONE : row.text(value)
+      cell.value.classList.toggle('old', value === null)
       if (value === null) return
+      cell.value.textContent = row.text(value)
       cell.past.push(value)
       if (cell.past.length > HISTORY) cell.past.shift()
       draw(cell)

@@ -61,9 +61,14 @@ export class StatusView {
     else if (off) this.card(this.idle)
   }
 
-  queued(position: number, etaMs: number | null): void {
-    const wait = etaMs === null ? 'All workers are busy.' : `All workers are busy: ${duration(etaMs)}.`
-    this.wait(position === 1 ? 'You are next' : `You are number ${position} in the queue`, wait)
+  /** `again`: the session had a worker, and lost it. */
+  queued(position: number, etaMs: number | null, again: boolean): void {
+    const eta = etaMs === null ? '' : `: ${duration(etaMs)}`
+    if (again) this.wait('The worker was lost', `Another one is on its way${eta}.`)
+    else {
+      const place = position === 1 ? 'You are next' : `You are number ${position} in the queue`
+      this.wait(place, `All workers are busy${eta}.`)
+    }
   }
 
   replacing(): void {
