@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
@@ -16,17 +16,19 @@ from reports.assess import assess
 from reports.build import write as write_report
 from reports.errors import RunDirError
 from reports.rundir import RunReader, RunWriter
+from reports.runinfo import write_text
 from reports.summary import summary
 from reports.verdict import Exit
 from scenarios import loader, quantities
 from scenarios.errors import ScenarioError
 from scenarios.model import Scenario
-from sim import rows
+from sim import rows, scale
 from sim.bench import Timing
 from sim.from_scenario import Case
 from sim.model import BadModel
 from sim.replay import BadLog
-from sim.run import Engine, Replication, TooMuch, replicate, why_not_fast
+from sim.run import Engine, Replication, TooMuch, why_not_fast
+from sim.scale import Backend
 from system.orchestrator.pools import BadPool
 
 T = TypeVar("T")
@@ -47,12 +49,21 @@ def group() -> None:
 @_file
 @click.option("--replications", type=click.IntRange(1, 100_000), help="Default: as in FILE.")
 @click.option("--engine", type=click.Choice(["fast", "simpy"]), default="fast")
+@click.option(
+    "--backend",
+    type=click.Choice(["serial", "loky", "dask", "ray"]),
+    default="serial",
+    help="Where replications run: here one by one, on all cores, or on a cluster.",
+)
+@click.option("--address", help="Of the scheduler of dask or ray.")
 @_run_dir
 @_json
 def run_command(
     file: Path,
     replications: int | None,
     engine: Engine,
+    backend: Backend,
+    address: str | None,
     run_dir: Path | None,
     as_json: str | None,
 ) -> None:
@@ -67,7 +78,12 @@ def run_command(
         )
     )
     chosen = choose_engine(case, engine)
-    days = guarded(lambda: replicated(case, replications, chosen))
+    count = replications or case.scenario.sim.replications
+    days = guarded(
+        lambda: replicated(
+            scale.replications(str(file), case, count, chosen, backend, address), count
+        )
+    )
     guarded(lambda: store(path, file, case, days))
     assessment = guarded(lambda: assess(RunReader(path)))
     guarded(lambda: write_report(assessment))
@@ -134,6 +150,27 @@ def bench_command(users: int, repeat: int, fast_only: bool, as_json: str | None)
             f"{timing.engine_s / fast_s:6.0f} x; {timing.arrivals} arrivals, "
             f"{timing.waited:.3%} waited"
         )
+
+
+@group.command("fit")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--log", type=click.Path(path_type=Path), help="The orchestrator's, for boot times.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
+def fit_command(runs: tuple[Path, ...], log: Path | None, output: Path) -> None:
+    """Fit session lengths, patience and boot times of RUNS; write them as part of a scenario."""
+    from sim import fit
+
+    lines = [] if log is None else guarded(lambda: _lines(log))
+    found, missing = guarded(lambda: fit.fit_runs([RunReader(run) for run in runs], lines))
+    guarded(lambda: write_text(output, fit.as_scenario(found)))
+    for name, one in found.items():
+        click.echo(
+            f"{name}: {one.written}; {one.n} seen, {one.censored} of them censored; without a "
+            f"shape median {one.median_s:.4g} s, p95 {one.p95_s:.4g} s; they differ by "
+            f"{one.distance:.3f}, of which chance explains {one.noise:.3f}"
+        )
+    for line in missing:
+        click.echo(f"not fitted: {line}")
 
 
 @group.command("replay")
@@ -203,13 +240,16 @@ def choose_engine(case: Case, wanted: Engine) -> Engine:
     return wanted
 
 
-def replicated(case: Case, replications: int | None, engine: Engine) -> list[Replication]:
+def replicated(days: Iterator[Replication], count: int) -> list[Replication]:
     """All replications, with a progress bar on a terminal."""
-    count = replications or case.scenario.sim.replications
     with click.progressbar(
-        range(count), label="simulating", file=sys.stderr, hidden=not sys.stderr.isatty()
-    ) as numbers:
-        return [replicate(case, number, engine) for number in numbers]
+        days,
+        length=count,
+        label="simulating",
+        file=sys.stderr,
+        hidden=not sys.stderr.isatty(),
+    ) as shown:
+        return list(shown)
 
 
 def store(path: Path, file: Path, case: Case, days: list[Replication]) -> None:
