@@ -111,13 +111,9 @@ def fit(times: Times, name: str) -> Fitted:
             )
         )
         shape, _, width = stats.weibull_min.fit(data, floc=0)
-        choices.append(
-            (
-                {"dist": "weibull", "shape": round(float(shape), 5), "scale": _s(width)},
-                stats.weibull_min(shape, scale=width),
-                2,
-            )
-        )
+        weibull: dict[str, Any] = {"dist": "weibull", "shape": round(float(shape), 5)}
+        weibull["scale"] = _s(width)
+        choices.append((weibull, stats.weibull_min(shape, scale=width), 2))
     else:
         choices = [({"dist": "deterministic", "mean": _s(float(np.median(kept.seconds)))}, None, 1)]
     written, frozen, _ = min(choices, key=lambda choice: _aic(choice[1], choice[2], kept))

@@ -153,19 +153,21 @@ def _value(value: float, gate: Gate) -> str:
 
 
 def _binding(scenario: Scenario, found: Found) -> str:
-    """Take away one limit after another and see with which the nearest policy would hold."""
+    """Take away one limit after another; with which would the nearest or amplest policy hold?"""
     near = found.nearest
     if near is None:
         return ""
     pool = found.evaluator.pool
+    amplest = max(found.searched, key=lambda one: one.guess)
     closer: list[tuple[float, str]] = []
     for name, relaxed in relaxations(scenario, pool).items():
         evaluator = Evaluator(relaxed, FRESH_DAY)
-        candidate = Candidate(near.policy, 0)
-        evaluator.look(candidate, _WHAT_IF_DAYS)
-        if evaluator.keeps(candidate):
-            return f"{name} binds, without it this policy would hold"
-        closer.append((evaluator.excess(candidate), name))
+        for policy in (near.policy, amplest.policy):
+            candidate = Candidate(policy, 0)
+            evaluator.look(candidate, _WHAT_IF_DAYS)
+            if evaluator.keeps(candidate):
+                return f"{name} binds, without it {in_words(policy)} would hold"
+            closer.append((evaluator.excess(candidate), name))
     if closer and min(closer)[0] < 0.5 * found.evaluator.excess(near):
         return f"{min(closer)[1]} binds most, yet it is not the only limit"
     return "none of the pool's limits binds alone, the policies offered are too small for the load"

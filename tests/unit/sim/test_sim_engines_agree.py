@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import day, exponential, policy
+from sim_days import day, exponential, policy
 
 from sim import reference
 from sim.fast import engine

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import day, exponential, policy
+from sim_days import day, exponential, policy
 from simulated import case, days, steady
 
 from scenarios.policies import Buffer

@@ -1,0 +1,123 @@
+"""The planner: its answer, what it says when nothing holds, and that it beats nobody by luck."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from test_sim_cli import SMALL
+
+from scenarios.loader import loads
+from scenarios.model import Scenario
+from sim.cli import group
+from sim.plan import search as searching
+from sim.plan.answer import conclude
+from sim.plan.evaluate import Candidate, Evaluator
+from sim.plan.search import FRESH_DAY, search
+from sim.plan.space import candidates
+from sim.plan.wording import as_written, in_words
+
+pytestmark = pytest.mark.timeout(600)
+
+PLAN = """
+plan:
+  policies:
+    - {kind: buffer, warm: {from: 1, to: 12}}
+    - {kind: fixed, size: [10, 20, 26, 32]}
+    - {kind: two-tier, warm: [2, 4], stopped: [4]}
+"""
+
+
+def scenario(text: str = SMALL + PLAN, seed: int = 4) -> Scenario:
+    return loads(text.replace("seed: 4", f"seed: {seed}"), host="simulated")
+
+
+def quiet(done: int, expected: int) -> None:
+    """Progress that nobody watches."""
+
+
+def test_a_plan_is_within_one_percent_of_exhaustive_search() -> None:
+    planned = scenario()
+    found = search(planned, 60.0, quiet)
+    assert found.best is not None
+    exhaustive = Evaluator(planned, 5_000_000)
+    costs = {}
+    for one in candidates(exhaustive):
+        exhaustive.look(one, 60)
+        if exhaustive.keeps(one):
+            costs[in_words(one.policy)] = one.cost.mean
+    assert costs[in_words(found.best.policy)] <= 1.01 * min(costs.values())
+
+
+def test_an_answer_comes_from_days_that_the_search_has_not_seen(tmp_path: Path) -> None:
+    file = tmp_path / "small.yaml"
+    file.write_text(SMALL + PLAN)
+    run = ["plan", str(file), "--json", "-", "--run-dir", str(tmp_path / "plan")]
+    result = CliRunner().invoke(group, run)
+    assert result.exit_code == 0, result.output
+    answer = json.loads(result.stdout)
+    assert answer["policy"]["kind"] in {"buffer", "two-tier"}
+    assert answer["cost"]["ci95"][0] < answer["cost"]["mean"] < answer["cost"]["ci95"][1]
+    assert [gate["verdict"] for gate in answer["gates"]] == ["PASS", "PASS"]
+    assert {"kind", "policy", "cost", "gates"} <= set(answer["alternatives"][0])
+    assert {one["of"] for one in answer["sensitivity"]} == {
+        "boot time",
+        "arrivals",
+        "session length",
+    }
+    assert answer["answer"].startswith("The cheapest policy that keeps")
+    plots = {path.name for path in (tmp_path / "plan/plots").iterdir()}
+    assert plots == {"frontier.svg", "sensitivity.svg", "staffing.svg"}
+    again = Candidate(
+        next(
+            one.policy
+            for one in candidates(Evaluator(scenario()))
+            if as_written(one.policy) == answer["policy"]
+        ),
+        0,
+    )
+    fresh = Evaluator(scenario(), FRESH_DAY)
+    fresh.look(again, 20)
+    assert again.cost.mean == answer["cost"]["mean"]
+
+
+def test_where_nothing_holds_the_plan_says_which_limit_binds() -> None:
+    found = search(scenario(SMALL.replace("max_workers: 60", "max_workers: 12")), 30.0, quiet)
+    answer = conclude(scenario(SMALL.replace("max_workers: 60", "max_workers: 12")), found)
+    assert found.best is None
+    assert answer.sentence.startswith("No policy keeps pool.wait_time p95 <= 2 s (gate wait)")
+    assert "quota max_workers 12 binds" in answer.sentence
+
+
+def test_an_interrupt_gives_the_best_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(searching, "_confirm", interrupted)
+    found = search(scenario(), 60.0, quiet)
+    answer = conclude(scenario(), found)
+    assert found.best is not None
+    assert "the best so far, not confirmed" in answer.sentence
+    assert answer.as_json()["interrupted"] is True
+
+
+def test_without_policies_candidates_lie_around_the_load() -> None:
+    found = candidates(Evaluator(scenario(SMALL)))
+    assert {one.kind for one in found} >= {
+        "fixed",
+        "buffer",
+        "buffer share",
+        "target",
+        "predictive ewma",
+        "predictive holt-winters",
+        "predictive mtginf",
+        "two-tier",
+    }
+    assert len({in_words(one.policy) for one in found}) == len(found)
+
+
+def test_the_objective_is_workers_where_nothing_has_a_price() -> None:
+    free = SMALL.replace("  price: {running: 1 USD/h, stopped: 0.01 USD/h}\n", "")
+    assert Evaluator(scenario(free)).unit == "workers"
