@@ -15,7 +15,7 @@ from reports.rundir import RunReader
 from reports.samples import Samples
 from reports.statistics import Stats
 from reports.validity import Check
-from reports.verdict import Verdict, decide
+from reports.verdict import Exit, Verdict, decide
 from scenarios.schedule import StageSpan
 
 
@@ -108,4 +108,6 @@ def judge(
         [(result.gate.id, result.verdict) for result in results],
         [check.reason for check in checks if not check.ok],
     )
+    if one.capacity is not None and verdict.code is Exit.PASS:
+        verdict = Verdict(verdict.code, one.capacity.sentence)
     return replace(one, gates=results, checks=checks, verdict=verdict)

@@ -54,4 +54,4 @@ def _panel(axis: Axes, found: Capacity, gate: Gate) -> None:
         axis.axvline(found.held, color=MUTED, linestyle=(0, (2, 3)), linewidth=0.8)
     axis.set_title(f"{gate.id}: {gate.stat}, {unit}")
     axis.set_xlabel("concurrent viewers", **AXIS)
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(0, 1.08 * max([gate.limit * scale, *(y for _, y, _ in known), 1e-9]))

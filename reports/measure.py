@@ -55,8 +55,8 @@ def from_start(run: RunReader, samples: dict[str, Samples]) -> dict[str, Samples
         by_session = dict(zip(late.sessions.tolist(), late.values.tolist(), strict=True))
         offset = np.array([by_session.get(code, 0.0) for code in joins.sessions.tolist()])
         found["session.join_time"] = replace(joins, values=joins.values - offset)
-    inputs = run.rows("input.to_frame")
-    if any("late_s" in str(text) for text in inputs["attrs"].cat.categories):
+    if any("late_s" in str(text) for text in run.events["attrs"].cat.categories):
+        inputs = run.rows("input.to_frame")
         late_s = _of_attrs(inputs["attrs"], lambda attrs: attrs.get("late_s"))
         values = inputs["value"].to_numpy(dtype=np.float64) - np.nan_to_num(late_s)
         told = _samples("input.to_frame", inputs.assign(value=values), run, run.spans)
@@ -66,13 +66,12 @@ def from_start(run: RunReader, samples: dict[str, Samples]) -> dict[str, Samples
 
 
 def replications(run: RunReader, nodes: pd.Series[str]) -> Ints | None:
-    """Find the replication of each row by its node; None in a run that has only one."""
+    """Find the replication of each row by its node; None in a measured run."""
     if run.info.kind == "measured":
         return None
     matches = [_REPLICATION.fullmatch(str(node)) for node in nodes.cat.categories]
     numbers = np.array([0 if match is None else int(match[1]) for match in matches] or [0])
-    codes = numbers[nodes.cat.codes.to_numpy()].astype(np.int64)
-    return codes if len(np.unique(codes)) > 1 else None
+    return numbers[nodes.cat.codes.to_numpy()].astype(np.int64)
 
 
 def _event_metrics(run: RunReader) -> dict[str, Samples]:

@@ -69,6 +69,24 @@ class Samples:
         return self.take(np.isin(self.stages, wanted))
 
 
+def quantiles_by(
+    groups: Ints, values: Floats, shares: Sequence[float]
+) -> tuple[Ints, list[Floats]]:
+    """Find quantiles of ``values`` in each group: the groups, and a row per share.
+
+    Share 0 is the least. Groups of few numbers are sorted in linear time.
+    """
+    by_value = np.argsort(values)
+    keys = groups[by_value]
+    if len(keys) and keys.min() >= 0 and keys.max() < 2**15:
+        keys = keys.astype(np.int16)
+    order = by_value[np.argsort(keys, kind="stable")]
+    found, starts, counts = np.unique(groups[order], return_index=True, return_counts=True)
+    ordered = values[order]
+    places = [starts + np.maximum(np.ceil(share * counts).astype(int) - 1, 0) for share in shares]
+    return found, [ordered[place] for place in places]
+
+
 def stage_codes(t_s: Floats, spans: Sequence[StageSpan]) -> Ints:
     """Find the stage of each time; -1 before the first, after the last and between two."""
     starts = np.array([span.start_s for span in spans])

@@ -10,7 +10,7 @@ import pandas as pd
 
 from reports.assess import Assessment
 from reports.marks import spark
-from reports.samples import Floats, Ints, Samples
+from reports.samples import quantiles_by
 
 WORST = 10
 _BROKEN = ("interrupted", "abandoned", "failed")
@@ -97,7 +97,7 @@ def _by_session(assessment: Assessment) -> pd.DataFrame:
         samples = assessment.samples.get(name)
         if samples is None:
             return pd.Series(np.nan, index=table.index)
-        found, values = _quantile(samples, share)
+        found, (values,) = quantiles_by(samples.sessions, samples.values, (share,))
         return pd.Series(values, index=names[found].astype(str)).reindex(table.index)
 
     table["join"] = of("session.join_time").where(lambda found: np.isfinite(found))
@@ -123,16 +123,6 @@ def _by_session(assessment: Assessment) -> pd.DataFrame:
     for what in _BROKEN:
         table.loc[of(f"session.{what}") == 1.0, "outcome"] = what
     return table
-
-
-def _quantile(samples: Samples, share: float) -> tuple[Ints, Floats]:
-    """Find a quantile of every session's samples; share 0 is the least."""
-    order = np.lexsort((samples.values, samples.sessions))
-    codes, starts, counts = np.unique(
-        samples.sessions[order], return_index=True, return_counts=True
-    )
-    places = starts + np.maximum(np.ceil(share * counts).astype(np.int64) - 1, 0)
-    return codes, samples.values[order][places]
 
 
 def _known(value: object) -> float | None:

@@ -24,15 +24,14 @@ import numpy as np
 import numpy.typing as npt
 
 from reports import student
-from reports.samples import Floats, Samples
+from reports.samples import Floats, Ints, Samples
 from system.protocol.metrics import STATISTICS
 
 RESAMPLES = 400
-BINS = 2048
-"""Of very many samples, resamples tell apart only so many ranks."""
-
-CELLS_MAX = 20_000_000
-"""Bound on sessions x bins."""
+BINS = 512
+FINE_BINS = 160
+FINE_SHARE = 0.02
+"""Resamples tell apart so many ranks, and so many more this near to a percentile asked for."""
 
 CHUNK_CELLS = 2_000_000
 ALWAYS = ("mean", "p50", "p95")
@@ -59,7 +58,7 @@ def summarise(samples: Samples, seed: int, intervals: Iterable[str] = ()) -> Sta
     wanted = [stat for stat in STATISTICS if stat in asked and stat not in EXTREMES]
     point = point_statistics(samples)
     ci95: dict[str, tuple[float, float]] = {}
-    clusters = len(np.unique(samples.sessions))
+    clusters = int((np.bincount(samples.sessions) > 0).sum())
     if samples.replications is not None:
         point, ci95 = _over_replications(samples, point, wanted)
     elif samples.weights_s is None and clusters > 1:
@@ -78,12 +77,25 @@ def summarise(samples: Samples, seed: int, intervals: Iterable[str] = ()) -> Sta
 def point_statistics(samples: Samples) -> dict[str, float]:
     """Compute every statistic, without intervals."""
     weights = samples.weights_s
-    if weights is not None and weights.sum() <= 0:
-        weights = None
-    order = np.argsort(samples.values, kind="stable")
-    values = samples.values[order]
-    held = np.ones((1, len(values))) if weights is None else weights[order][np.newaxis, :]
-    return {stat: float(found[0]) for stat, found in _statistics(values, held, STATISTICS).items()}
+    if weights is None or weights.sum() <= 0:
+        return _unweighted(np.sort(samples.values))
+    order = np.argsort(samples.values)
+    held = weights[order][np.newaxis, :]
+    found = _statistics(samples.values[order], held, STATISTICS)
+    return {stat: float(values[0]) for stat, values in found.items()}
+
+
+def _unweighted(values: Floats) -> dict[str, float]:
+    """Compute every statistic of sorted values that count the same."""
+    count = len(values)
+    came = values[: np.searchsorted(values, math.inf)]
+    found = {"mean": float(came.mean()) if len(came) else math.inf}
+    found |= {"min": float(values[0]), "max": float(values[-1])}
+    for stat in STATISTICS:
+        if stat not in found:
+            rank = max(math.ceil(int(stat[1:]) / 100 * count * (1 - 1e-12)) - 1, 0)
+            found[stat] = float(values[rank])
+    return {stat: found[stat] for stat in STATISTICS}
 
 
 def _over_replications(
@@ -132,15 +144,17 @@ def _bootstrap(
     samples: Samples, wanted: list[str], generator: np.random.Generator
 ) -> dict[str, tuple[float, float]]:
     """Draw sessions with replacement; sessions are summed up by ranks, so that a draw is cheap."""
-    order = np.argsort(samples.values, kind="stable")
-    ordered = samples.values[order]
-    _, sessions = np.unique(samples.sessions[order], return_inverse=True)
-    clusters, count = int(sessions.max()) + 1, len(ordered)
-    bins = min(count, BINS, max(CELLS_MAX // clusters, 100))
-    ranks = np.arange(count) * bins // count
+    order = np.argsort(samples.values)
+    ordered, sessions = samples.values[order], samples.sessions[order]
+    present = np.bincount(sessions) > 0
+    sessions = (np.cumsum(present) - 1)[sessions]
+    clusters, count = int(present.sum()), len(ordered)
+    edges = _edges(count, wanted)
+    bins = len(edges) - 1
+    ranks = np.repeat(np.arange(bins), np.diff(edges))
     table = np.bincount(sessions * bins + ranks, minlength=clusters * bins)
     table = table.reshape(clusters, bins).astype(np.float32)
-    middles = ordered[(np.arange(bins) * count + count // 2) // bins]
+    middles = ordered[(edges[:-1] + edges[1:]) // 2]
     sums = np.bincount(sessions, np.where(np.isfinite(ordered), ordered, 0.0), clusters)
     came = np.bincount(sessions, np.isfinite(ordered), clusters)
     drawn: dict[str, list[Floats]] = {stat: [] for stat in wanted}
@@ -160,6 +174,17 @@ def _bootstrap(
             means = np.divide(times @ sums, mass, out=np.full(rows, math.inf), where=mass > 0)
             drawn["mean"].append(means)
     return {stat: _interval(np.concatenate(parts)) for stat, parts in drawn.items()}
+
+
+def _edges(count: int, wanted: Iterable[str]) -> Ints:
+    """Cut ``count`` ranks into bins, single ranks where there are few."""
+    parts = [np.linspace(0.0, 1.0, BINS + 1)]
+    for stat in wanted:
+        if stat != "mean":
+            share = int(stat[1:]) / 100.0
+            parts.append(np.linspace(share - FINE_SHARE, share + FINE_SHARE, FINE_BINS + 1))
+    cuts = np.clip(np.concatenate(parts), 0.0, 1.0) * count
+    return np.unique(cuts.round().astype(np.int64))
 
 
 def _interval(drawn: Floats) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from reports import svg
 from reports.assess import Assessment
 from reports.faults import Fault, faults
 from reports.pools import STATES
-from reports.samples import Floats, Ints
+from reports.samples import Floats, quantiles_by
 from reports.svg import (
     FOREGROUND,
     GRID,
@@ -109,8 +109,8 @@ def _band(name: str, scale: float) -> _Draw:
         t_s, values = samples.t_s[finite], samples.values[finite] * scale
         if len(t_s):
             step = max(1.0, math.ceil((t_s.max() + 1) / POINTS_MAX))
-            at_s, found = _quantiles(np.floor(t_s / step).astype(np.int64), values)
-            middle_s = (at_s + 0.5) * step
+            bins, found = quantiles_by(np.floor(t_s / step).astype(np.int64), values, _BAND)
+            middle_s = (bins + 0.5) * step
             axis.fill_between(middle_s, found[0], found[2], color=SERIES[0], alpha=0.2,
                               linewidth=0, label="p05 to p95")  # fmt: skip
             axis.plot(middle_s, found[1], color=SERIES[0], label="median")
@@ -126,15 +126,6 @@ def _band(name: str, scale: float) -> _Draw:
                              label=f"gate {gate.stat}")  # fmt: skip
 
     return draw
-
-
-def _quantiles(bins: Ints, values: Floats) -> tuple[Floats, list[Floats]]:
-    """Find the quantiles of _BAND in every bin."""
-    order = np.lexsort((values, bins))
-    numbers, starts, counts = np.unique(bins[order], return_index=True, return_counts=True)
-    ordered = values[order]
-    places = [starts + np.maximum(np.ceil(share * counts).astype(int) - 1, 0) for share in _BAND]
-    return numbers.astype(np.float64), [ordered[place] for place in places]
 
 
 def _workers(axis: Axes, assessment: Assessment) -> None:

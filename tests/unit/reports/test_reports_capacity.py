@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import random
 from pathlib import Path
 from typing import Any
 
+import matplotlib as mpl
 import pandas as pd
 import pytest
 from synthetic_run import event, process, second
 
 from reports.assess import Assessment, assess
-from reports.build import build
 from reports.html import html
+from reports.levels import levels
 from reports.markdown import markdown
 from reports.rundir import RunReader, RunWriter
 from reports.steps import Step, read_steps
+from reports.summary import summary
+from reports.svg import style
 from reports.verdict import Exit
 from system.protocol.metrics import JOIN_PHASES
 
@@ -112,6 +114,7 @@ def test_a_search_says_what_was_held_and_what_broke_first(tmp_path: Path) -> Non
 def test_the_steps_that_held_are_what_is_judged(tmp_path: Path) -> None:
     held = _assess(search(tmp_path / "a", [step(2), step(4, held=False)], latency=True))
     assert held.verdict.code is Exit.PASS
+    assert held.verdict.reason.startswith("2 viewers were held, 4 were not")
     none = _assess(search(tmp_path / "b", [step(2, held=False)], latency=True))
     assert none.verdict.code is Exit.FAIL
     assert none.capacity is not None
@@ -152,13 +155,16 @@ def test_a_gate_that_was_not_named_is_found_in_the_rows(tmp_path: Path) -> None:
 
 def test_the_report_shows_every_gate_by_number_of_viewers(tmp_path: Path) -> None:
     path = search(tmp_path, [step(2), step(4), step(6, held=False)], latency=True)
-    build(path)
-    summary = json.loads((path / "summary.json").read_text())
-    assert summary["capacity"]["held"] == 4
-    page = (path / "report.html").read_text("utf-8")
+    assessment = _assess(path)
+    with mpl.rc_context(style()):
+        drawn = levels(assessment)
+    assert drawn is not None
+    assert drawn.alt == "Figures of 3 gates against concurrent viewers; 4 were held, 6 not."
+    assert summary(assessment)["capacity"]["held"] == 4
+    page = html(assessment, [drawn])
     assert "<h2>Capacity</h2>" in page
     assert "<h2>Gates by number of viewers</h2>" in page
-    assert "4 viewers were held, 6 were not" in (path / "report.md").read_text("utf-8")
+    assert "4 viewers were held, 6 were not" in markdown(assessment)
 
 
 def test_a_search_that_did_not_finish_a_step_still_gets_a_page(tmp_path: Path) -> None:

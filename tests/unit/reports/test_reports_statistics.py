@@ -190,7 +190,7 @@ def test_time_weights_count_within_each_replication() -> None:
 
 
 def test_intervals_by_ranks_are_those_of_the_samples_themselves() -> None:
-    """Of 30,000 samples resamples tell 2,048 ranks apart; the plain bootstrap tells all."""
+    """Of 30,000 samples resamples tell some hundred ranks apart; the plain bootstrap tells all."""
     rng = np.random.default_rng(3)
     sessions = np.repeat(np.arange(100), 300)
     values = rng.lognormal(0, 0.5, 30_000) * np.repeat(rng.lognormal(0, 0.2, 100), 300)
