@@ -169,14 +169,19 @@ async def test_a_shifted_drag_moves_the_device_and_the_project_keeps_it(
     await tab.page.keyboard.down("Shift")
     await tab.drag(await tab.on_page(*start), await tab.on_page(*end))
     await tab.page.keyboard.up("Shift")
-    await until(lambda: tab.events("editAcknowledged"), 5, "the move was not acknowledged")
-    assert [ack["code"] for ack in await tab.events("editAcknowledged")] == [None]
     grip, target = (floor_point(before.camera, *at, *SIZE) for at in (start, end))
     assert grip is not None
     assert target is not None
-    x, y = (device.position[i] + target[i] - grip[i] for i in (0, 1))
+    place = [device.position[i] + target[i] - grip[i] for i in (0, 1)]
+
+    async def there() -> bool:
+        position = (await tab.state())["device"]["position"]
+        return bool(position[:2] == pytest.approx(place, abs=0.02))
+
+    await until(there, 5, "the device is not where it was dragged")
+    await until(lambda: tab.events("editAcknowledged"), 5, "the move was not acknowledged")
+    assert {ack["code"] for ack in await tab.events("editAcknowledged")} == {None}
     state = await tab.state()
-    assert state["device"]["position"][:2] == pytest.approx([x, y], abs=0.02)
     project = move(before.project, device.id, state["device"]["position"])
     assert state["project"] == project.digest()
     await shows(tab, reference, scene_of(state, project), scene_of(state, before.project))
