@@ -49,7 +49,8 @@ class Liveness:
 
     @classmethod
     def of_worker(cls, heartbeat_s: float) -> Liveness:
-        return cls(silence_s=1.5 * heartbeat_s + 0.5 - _SECOND_LOOK_S, frames=False)
+        """Lost within one and a half heartbeats and half a second, looks and notice included."""
+        return cls(silence_s=1.5 * heartbeat_s + 0.5 - 2 * _SECOND_LOOK_S, frames=False)
 
 
 class Connection(Generic[T]):
