@@ -127,7 +127,7 @@ def _sentence(found: Found, best: Candidate) -> str:
     if best not in found.alternatives:
         why = "interrupted" if found.interrupted else "out of time"
         return f"{text}; {why}: the best so far, not confirmed on fresh days."
-    return f"{text}, as {best.days} fresh days show with 95 % confidence."
+    return f"{text}, as {best.days} fresh days show with 99 % confidence."
 
 
 def _no_policy(found: Found, binding: str) -> str:

@@ -21,8 +21,11 @@ from sim.plan.space import candidates
 ROUNDS = (1, 3, 6, 12, 20, 30)
 """Days after which candidates are compared."""
 
-CONFIRM_DAYS = (20, 40, 80)
+CONFIRM_DAYS = (30, 60, 120)
 """A winner is confirmed on the first number of days that tells."""
+
+_CONFIRMED = 0.99
+"""One-sided confidence of each of these looks: there are several, and bad days are rare and bad."""
 
 FRESH_DAY = 1_000_000
 """Replications from here on are not looked at by the search."""
@@ -167,9 +170,10 @@ def _confirm(racing: Evaluator, found: Found, deadline_s: float, progress: Progr
             evaluator.look(fresh, days)
             found.days += fresh.days - before
             progress(found.days, found.days)
-            if found.best is not None or evaluator.verdict(fresh) is not None:
+            if found.best is not None or evaluator.verdict(fresh, _CONFIRMED) is not None:
                 break
-        if evaluator.verdict(fresh) or (found.best is not None and evaluator.keeps(fresh)):
+        sure = evaluator.verdict(fresh, _CONFIRMED)
+        if sure or (found.best is not None and evaluator.keeps(fresh)):
             shown[one.kind] = shown.get(one.kind, 0) + 1
             found.alternatives.append(fresh)
             if found.best is None:

@@ -49,14 +49,18 @@ def test_a_poisson_guess_from_the_mean_rate_would_miss_the_bursts(data: Path) ->
 
 
 def test_cold_starts_are_as_measured_on_a_function_platform(data: Path) -> None:
-    """SimFaaS itself has 12.2 % and 3.05 %; half of its experiments are here."""
+    """SimFaaS itself has 12.2 % and 3.05 % over all experiments; half of them are here.
+
+    The rarest cold starts were measured to no better than a tenth.
+    """
     measured = pd.read_csv(data / "aws_lambda_even.csv")
     cold, instances = [], []
-    for index, row in measured.iterrows():
+    for _, row in measured.iterrows():
         warm_s, cold_s = row["ServiceTimeWarm"] / 1e3, row["ServiceTimeCold"] / 1e3
-        hours = min(2000.0, 60.0 / row["ArrivalRate"])
-        found = per_request(row["ArrivalRate"], warm_s, cold_s, hours, int(index))
+        rate = row["ArrivalRate"]
+        hours = min(2000.0, 60.0 / rate)
+        found = np.mean([per_request(rate, warm_s, cold_s, hours, seed) for seed in range(4)], 0)
         cold.append(abs(found[0] / row["ColdStartProbability"] - 1))
         instances.append(abs(found[1] / row["AverageInstanceCount"] - 1))
-    assert np.mean(cold) < 0.16
-    assert np.mean(instances) < 0.05
+    assert np.mean(cold) < 0.17
+    assert np.mean(instances) < 0.035

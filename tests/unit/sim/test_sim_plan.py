@@ -79,7 +79,7 @@ def test_an_answer_comes_from_days_that_the_search_has_not_seen(tmp_path: Path) 
         0,
     )
     fresh = Evaluator(scenario(), FRESH_DAY)
-    fresh.look(again, 20)
+    fresh.look(again, 30)
     assert again.cost.mean == answer["cost"]["mean"]
 
 
