@@ -203,11 +203,7 @@ class Session:
             return
         devices = message.state.get("devices")
         if isinstance(devices, list):
-            self._plan.devices = [
-                device["id"]
-                for device in devices
-                if isinstance(device, dict) and isinstance(device.get("id"), str)
-            ]
+            self._plan.devices = [device for device in devices if isinstance(device, str)]
 
     def _note(self, event: str, attrs: dict[str, str]) -> None:
         writer, clock = self._around.writer, self._around.clock

@@ -66,7 +66,8 @@ class Scene:
         return self._view.revision
 
     def state(self) -> dict[str, Any]:
-        """What a client may show: camera, selected device, the project's digest, the revision."""
+        """What a client may show: camera, selected device, the devices' ids, the project's
+        digest, the revision."""
         view = self._view
         device = None
         if view.selection is not None:
@@ -76,6 +77,7 @@ class Scene:
             "camera": {**asdict(view.camera), "target": list(view.camera.target)},
             "selection": view.selection,
             "device": device,
+            "devices": list(view.project.devices),
             "project": view.project.digest(),
             "revision": view.revision,
         }

@@ -18,9 +18,11 @@ import numpy as np
 from aiohttp import WSMsgType, web
 
 from system.media.marker import FrameMarker, insert_marker
+from system.media.project import Project
 from system.media.rtc.ice import LOOPBACK
 from system.media.rtc.peer import Peer, close_peer, new_peer_connection, parse_description
 from system.media.rtc.sender import EncodedSender, answer_offer
+from system.media.scene import Scene
 from system.protocol import channels, codec, messages
 from system.protocol.errors import ErrorCode
 from system.protocol.fields import Description
@@ -173,7 +175,7 @@ class Streamer:
     def _channel(self, sender: EncodedSender, channel: object, text: str) -> None:
         message = codec.from_client_channel.decode(text)
         if isinstance(message, channels.StateRequest):
-            state = {"devices": [{"id": "robot-1"}, {"id": "tank-2"}]}
+            state = Scene(Project.default("p")).state()
             channel.send(codec.encode(channels.State(revision=1, state=state)))  # type: ignore[attr-defined]
             return
         edit_id = getattr(message, "edit_id", None)

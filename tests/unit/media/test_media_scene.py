@@ -66,6 +66,10 @@ def test_the_same_inputs_give_the_same_state_and_it_is_json():
     assert states[0] == states[1]
 
 
+def test_the_state_names_every_device_that_an_input_may_mean(scene):
+    assert scene.state()["devices"] == list(scene.project.devices)
+
+
 def test_the_state_says_what_is_selected_and_where_it_stands(scene):
     assert scene.state()["device"] is None
     device = next(iter(scene.project.devices.values()))
