@@ -19,14 +19,18 @@ from loadtest._embedded import Embedded
 from loadtest._meter import ProcessMeter
 from loadtest._options import Settings, host_url
 from loadtest._order import Order, machine_id
+from loadtest._pulse import Pulse
 from loadtest._refusal import Refusal, tell
 from loadtest._swarms import Swarms
+from loadtest._watch import NODE, Watch
 from reports import rundir
 from reports.errors import RunDirError
 from reports.rundir import RunWriter
+from reports.runinfo import Aborted
 from reports.verdict import Exit, worst
 from scenarios import schedule
 from scenarios.errors import ScenarioError
+from scenarios.load import OpenLoad
 from scenarios.loader import loads
 from scenarios.model import Scenario
 from system.client.errors import HelperGone
@@ -53,14 +57,26 @@ class _Run:
     planned_s: float | None
     users: int
     rate: float
+    watch: Watch
     drained: bool = False
     finished: bool = False
+    aborted: bool = False
     rows: list[SystemRow] = field(default_factory=list)
     greenlets: list[gevent.Greenlet] = field(default_factory=list)
 
     @property
     def elapsed_s(self) -> float:
         return time.monotonic() - self.start_at
+
+    @property
+    def early(self) -> str:
+        """Why a run that ends now cannot be trusted, or nothing."""
+        if self.aborted:
+            return ""
+        if self.watch.search is not None:
+            return "" if self.watch.search.over else "stopped before the search had an answer"
+        is_open = isinstance(self.scenario.load, OpenLoad)
+        return early(self.planned_s, self.elapsed_s, is_open=is_open)
 
 
 class Controller:
@@ -92,6 +108,7 @@ class Controller:
         self._run: _Run | None = None
         self._runs = 0
         self._lock = RLock()
+        swarms.hear(self._on_pulse)
 
     # --- before a run --------------------------------------------------------------
 
@@ -126,19 +143,31 @@ class Controller:
         url, secret = self._target(host, scenario)
         writer = self._new_run_dir(scenario, text, url if secret is None else "embedded")
         self._swarms.prepare()
-        lead_s = LEAD_S * (2 if self._distributed else 1) if settings.is_open else 0.0
+        lead_s = LEAD_S * (2 if self._distributed else 1) if settings.has_shape else 0.0
         epoch = time.time() + lead_s
-        planned_s = schedule.duration_s(scenario) if settings.scenario else None
+        planned_s = None
+        if settings.scenario is not None:
+            planned_s = schedule.duration_s(scenario)
         if planned_s is not None and run_time_s is not None:
             planned_s = min(planned_s, run_time_s)
+        start_at = time.monotonic() + lead_s
+        watch = Watch(
+            scenario,
+            self._embedded,
+            elapsed_s=lambda: time.monotonic() - start_at,
+            enter=self._swarms.enter,
+            aborted=self._on_aborted,
+            problem=writer.add_problem,
+        )
         run = _Run(
             writer=writer,
             scenario=scenario,
             epoch=epoch,
-            start_at=time.monotonic() + lead_s,
+            start_at=start_at,
             planned_s=planned_s,
             users=users,
             rate=rate,
+            watch=watch,
         )
         self._run = run
         self.gated = bool(scenario.gates)
@@ -165,10 +194,11 @@ class Controller:
                 gevent.spawn(
                     self._embedded.look_after,
                     run.start_at,
-                    run.rows.append,
+                    lambda look: run.rows.extend(look.rows()),
                     lambda text: self.fail(Exit.INTERNAL, text),
                 )
             )
+        watch.start()
 
     def _target(self, host: str | None, scenario: Scenario) -> tuple[str, str | None]:
         """Address and secret of what is loaded; a secret means that it is ours."""
@@ -195,7 +225,28 @@ class Controller:
         run = self._run
         if run is None:
             return Exit.USAGE in self.codes or Exit.INTERNAL in self.codes
-        return run.drained or run.elapsed_s >= schedule.duration_s(run.scenario)
+        if run.drained:
+            return True
+        if run.watch.search is not None:
+            return run.watch.search.over
+        return run.elapsed_s >= schedule.duration_s(run.scenario)
+
+    @property
+    def wanted(self) -> tuple[int, float]:
+        """Users that a shape asks Locust for, and how many of them per second."""
+        search = None if self._run is None else self._run.watch.search
+        return (0, 1.0) if search is None else (search.users, search.rate)
+
+    def _on_pulse(self, pulse: Pulse) -> None:
+        if self._run is not None:
+            self._run.watch.pulse(pulse)
+
+    def _on_aborted(self, found: Aborted) -> None:
+        run = self._run
+        if run is not None and not run.drained:
+            run.aborted = True
+            run.writer.update(aborted=found)
+            self._quit_run()
 
     def fail(self, code: Exit, text: str) -> None:
         """Tell what went wrong, count it, and end the test."""
@@ -215,13 +266,11 @@ class Controller:
                 return
             run.drained = True
             with self._told():
-                elapsed_s = run.elapsed_s
+                elapsed_s, early = run.elapsed_s, run.early
+                run.watch.stop()
                 gevent.killall(run.greenlets)
-                for problem in self._swarms.drain():
+                for problem in [*self._swarms.drain(), *filter(None, [early])]:
                     run.writer.add_problem(problem)
-                early = _early(run.planned_s, elapsed_s, is_open=self.settings.is_open)
-                if early:
-                    run.writer.add_problem(early)
                 renderer, encoder = self._embedded.renderer_and_encoder()
                 run.writer.update(renderer=renderer, encoder=encoder)
                 if self.settings.scenario is None:
@@ -247,7 +296,8 @@ class Controller:
             self._run = None
             self._embedded.stop()
             with self._told():
-                run.writer.write_rows("system", "controller", run.rows)
+                run.writer.write_rows("system", NODE, run.rows)
+                run.writer.write_rows("events", NODE, run.watch.rows())
                 run.writer.finish()
                 assessment = _verdict.judge(run.writer.path)
                 self.codes.append(Exit(assessment.verdict.code))
@@ -303,7 +353,7 @@ class _Told(suppress):
         return True
 
 
-def _early(planned_s: float | None, elapsed_s: float, *, is_open: bool) -> str:
+def early(planned_s: float | None, elapsed_s: float, *, is_open: bool) -> str:
     """Why a run that ended too soon cannot be trusted, or nothing."""
     if planned_s is None:
         return ""

@@ -51,6 +51,8 @@ class Listener(Protocol):
 
     def inputs(self, latencies: LogHistogram) -> None: ...
 
+    def health(self, node: str, event: hostproto.Health) -> None: ...
+
     def lost(self, node: str, text: str) -> None: ...
 
 
@@ -105,6 +107,7 @@ class _Helper:
                 session.done.set(event)
             case hostproto.Health(inputs=inputs):
                 self._tell_inputs(inputs)
+                self._listener.health(self.node, event)
             case hostproto.Drained(inputs=inputs):
                 self._tell_inputs(inputs)
                 self.drained.set()
@@ -204,9 +207,9 @@ class Helpers:
             session.helper.send(hostproto.Stop(id=session.id))
 
     @property
-    def sessions(self) -> int:
+    def sessions(self) -> list[Session]:
         """Sessions in progress."""
-        return sum(len(helper.sessions) for helper in self._helpers)
+        return [session for helper in self._helpers for session in helper.sessions.values()]
 
     def drain(self, timeout_s: float = DRAIN_S) -> None:
         """End all sessions and have all rows written; one that does not is killed."""

@@ -14,7 +14,7 @@ from loadtest._refusal import Refusal
 from loadtest._target import stack_config
 from scenarios import schedule
 from scenarios.errors import ScenarioError
-from scenarios.load import ClosedLoad, OpenLoad
+from scenarios.load import CapacityLoad, ClosedLoad, OpenLoad
 from scenarios.loader import loads, read
 from scenarios.model import Scenario
 from scenarios.support import Host
@@ -46,8 +46,10 @@ class Settings:
     """Cap over all processes; None is none."""
 
     @property
-    def is_open(self) -> bool:
-        return self.scenario is not None and isinstance(self.scenario.load, OpenLoad)
+    def has_shape(self) -> bool:
+        """Whether the scenario says how many viewers there are, and not ``-u`` and ``-r``."""
+        load = None if self.scenario is None else self.scenario.load
+        return isinstance(load, OpenLoad | CapacityLoad)
 
 
 def add_arguments(parser: Any) -> None:
@@ -226,10 +228,13 @@ def _check_load(options: Mapping[str, Any], settings: Settings) -> None:
         if options[name] is not None
     ]
     if clash:
+        model = scenario.load.model
+        says = "its schedule says who arrives when" if model == "open" else "it searches for that"
         raise Refusal(
-            f"{'/'.join(clash)} cannot go with the open scenario '{scenario.name}': its schedule "
-            "says who arrives when"
+            f"{'/'.join(clash)} cannot go with the {model} scenario '{scenario.name}': {says}"
         )
+    if isinstance(scenario.load, CapacityLoad):
+        return
     peak = max(max(stage.rate_per_s, stage.end_rate_per_s) for stage in scenario.load.stages)
     if cap is not None and peak > cap:
         raise Refusal(

@@ -20,7 +20,7 @@ from loadtest import _orphan
 from loadtest._controller import Controller
 from loadtest._options import Settings
 from loadtest._refusal import Refusal, tell
-from loadtest._shape import ScheduleShape
+from loadtest._shape import RunShape
 from loadtest._swarm import Swarm
 from loadtest._swarms import LocalSwarm, Swarms, WorkerSide, WorkerSwarms
 from loadtest._table import Table
@@ -89,8 +89,8 @@ def _own(environment: Environment, runner: Runner, settings: Settings, swarms: S
         quit_run=lambda: gevent.spawn(runner.quit if options.headless else runner.stop),
         users_now=lambda: runner.target_user_count,
     )
-    if settings.is_open:
-        shape = ScheduleShape(lambda: controller.over)
+    if settings.has_shape:
+        shape = RunShape(lambda: controller.wanted, lambda: controller.over)
         shape.runner = runner
         environment.shape_class = shape
     else:

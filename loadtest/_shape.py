@@ -1,4 +1,4 @@
-"""Ends an open load's run when its schedule is over; the schedule, not a shape, brings users."""
+"""Tells Locust how many users a run wants, where the command line does not."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from collections.abc import Callable
 from locust import LoadTestShape
 
 
-class ScheduleShape(LoadTestShape):
-    """A shape that asks Locust for nobody, until the schedule is over.
+class RunShape(LoadTestShape):
+    """A shape that asks for as many users as ``wanted`` says, until the run is over.
+
+    Nobody in an open load, whose schedule brings the users.
 
     Abstract, so that Locust does not instantiate it by itself: a shape that it
     finds silences ``-u``, ``-r`` and ``-t`` of every run.
@@ -16,9 +18,10 @@ class ScheduleShape(LoadTestShape):
 
     abstract = True
 
-    def __init__(self, over: Callable[[], bool]) -> None:
+    def __init__(self, wanted: Callable[[], tuple[int, float]], over: Callable[[], bool]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._wanted = wanted
         self._over = over
 
     def tick(self) -> tuple[int, float] | None:
-        return None if self._over() else (0, 1.0)
+        return None if self._over() else self._wanted()

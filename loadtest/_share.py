@@ -9,7 +9,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import gevent
@@ -17,9 +17,9 @@ import gevent
 from loadtest._arrivals import RateCap
 from loadtest._helpers import HELPER_GONE
 from loadtest._order import Order
-from loadtest._target import closed_users
+from loadtest._target import with_viewers
 from scenarios import schedule
-from scenarios.load import OpenLoad
+from scenarios.load import CapacityLoad, OpenLoad
 from scenarios.loader import loads
 from scenarios.model import Scenario
 from scenarios.schedule import Arrival
@@ -27,6 +27,8 @@ from system.client import hostproto
 from system.protocol import tokens
 from system.protocol.records import EventRow, SystemRow
 from system.stack.config import is_loopback
+
+FOR_EVER_S: Final = 365 * 86_400.0
 
 
 class RunShare:
@@ -36,10 +38,13 @@ class RunShare:
         self.order = order
         self.scenario: Scenario = loads(order.scenario_text, host=None)
         self.is_open = isinstance(self.scenario.load, OpenLoad)
-        if not self.is_open:
-            self.scenario = closed_users(self.scenario, order.users)
+        self.searches = isinstance(self.scenario.load, CapacityLoad)
+        if not self.is_open and not self.searches:
+            self.scenario = with_viewers(self.scenario, order.users)
         self.arrivals = schedule.arrivals(self.scenario)
         self.spans = schedule.stages(self.scenario)
+        self.stage = self.spans[0].name
+        """Of a capacity search, which says when the next one begins."""
         self.start_at = time.monotonic() + order.epoch - time.time()
         per_s = order.joins_per_s
         self.cap = RateCap(None if per_s is None else per_s / order.share_count)
@@ -73,6 +78,19 @@ class RunShare:
         """The Parquet part of this process's own rows."""
         return self.parts / f"{table}-{self.node}.parquet"
 
+    @property
+    def told_spans(self) -> tuple[hostproto.Span, ...]:
+        """The stages as helpers write them into rows; a search's rows go by their time alone."""
+        if self.searches:
+            return (hostproto.Span("", 0.0, FOR_EVER_S),)
+        return tuple(hostproto.Span(span.name, span.start_s, span.end_s) for span in self.spans)
+
+    def stage_now(self) -> str:
+        """The stage of what a viewer begins now."""
+        if self.searches:
+            return self.stage
+        return schedule.stage_at(self.spans, time.monotonic() - self.start_at)
+
     def take_number(self) -> int:
         """The lowest viewer number of this process that is free."""
         if self._free:
@@ -91,7 +109,7 @@ class RunShare:
         """The first session of a closed load's viewer; more viewers than planned are welcome."""
         if number < len(self.arrivals):
             return self.arrivals[number]
-        return schedule.arrivals(closed_users(self.scenario, number + 1))[number]
+        return schedule.arrivals(with_viewers(self.scenario, number + 1))[number]
 
     def after(self, previous: Arrival) -> Arrival | None:
         """What its viewer does after ``previous``; Locust ends the run, not the scenario."""

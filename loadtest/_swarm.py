@@ -18,10 +18,10 @@ from loadtest._arrivals import pace
 from loadtest._helpers import HELPER_GONE, Helpers, Session
 from loadtest._meter import ProcessMeter
 from loadtest._order import Order
+from loadtest._pulse import PERIOD_S, Pulse, PulseMaker
 from loadtest._share import RunShare
 from loadtest._table import Table
 from reports import tables
-from scenarios import schedule
 from scenarios.schedule import Arrival
 from system.client import hostproto
 from system.client.errors import HelperGone
@@ -47,7 +47,10 @@ class Swarm:
     """Starts viewers and keeps the books of this process; one run after another."""
 
     def __init__(self, table: Table, helpers: int) -> None:
+        self.tell: Callable[[Pulse], None] = lambda pulse: None
+        """Told once a second how this process and its viewers are."""
         self.helpers = Helpers(helpers, self)
+        self._pulse = PulseMaker()
         self._count = helpers
         self._table = table
         self._run: RunShare | None = None
@@ -70,7 +73,7 @@ class Swarm:
         share = RunShare(order)
         self._run = share
         parts = str(share.parts)
-        spans = tuple(hostproto.Span(s.name, s.start_s, s.end_s) for s in share.spans)
+        spans = share.told_spans
         try:
             self.helpers.begin(
                 lambda node: hostproto.Run(epoch=order.epoch, parts=parts, node=node, stages=spans),
@@ -82,10 +85,24 @@ class Swarm:
         meter = ProcessMeter(
             share.node,
             start_at=share.start_at,
-            sessions=lambda: self.helpers.sessions,
+            sessions=lambda: len(self.helpers.sessions),
             emit=share.system.append,
         )
         share.greenlets.append(gevent.spawn(meter.run))
+        share.greenlets.append(gevent.spawn(self._beat, share))
+
+    def _beat(self, share: RunShare) -> None:
+        self._pulse = PulseMaker()
+        while True:
+            gevent.sleep(PERIOD_S)
+            cpu = share.system[-1]["cpu"] if share.system else 0.0
+            going = [(session.command.stage, session.joined) for session in self.helpers.sessions]
+            self.tell(self._pulse.take(share.node, cpu, going))
+
+    def enter(self, stage: str) -> None:
+        """Sessions that begin from now on belong to ``stage``; for a capacity search."""
+        if self._run is not None:
+            self._run.stage = stage
 
     def pace(self, spawn: Callable[[Arrival], None], ready: Callable[[], bool]) -> None:
         """Let this process's arrivals of an open load begin, each at its time."""
@@ -128,8 +145,7 @@ class Swarm:
     def _watch_again_and_again(self, share: RunShare, number: int) -> None:
         following: Arrival | None = share.first(number)
         while following is not None and not share.ending:
-            now_s = time.monotonic() - share.start_at
-            following = replace(following, stage=schedule.stage_at(share.spans, now_s))
+            following = replace(following, stage=share.stage_now())
             session = self._view(share, following, f"v{number}-{share.next_id()}", time.time())
             ended: hostproto.Ended = session.done.get()
             if ended.outcome != "ok" and not share.ending:
@@ -186,15 +202,21 @@ class Swarm:
     # --- what helpers tell -------------------------------------------------------
 
     def joined(self, session: Session, event: hostproto.Joined) -> None:
+        self._pulse.joined(session.command.stage, event)
         self._table.joined(event.join_time_s)
 
     def ended(self, session: Session, event: hostproto.Ended) -> None:
+        self._pulse.ended(session.command.stage, event, joined=session.joined)
         self._table.ended(event.outcome, event.reason, joined=session.joined, summary=event.summary)
         if event.reason == HELPER_GONE and self._run is not None:
             self._run.note_lost(session.command)
 
     def inputs(self, latencies: LogHistogram) -> None:
+        self._pulse.inputs(latencies)
         self._table.inputs(latencies)
+
+    def health(self, node: str, event: hostproto.Health) -> None:
+        self._pulse.health(node, event)
 
     def lost(self, node: str, text: str) -> None:
         logger.error("%s", text)

@@ -7,6 +7,8 @@ prepare     to worker  have helpers ready; answered with ``prepared``
 prepared    to master  ``{"error": str | None}``
 begin       to worker  an ``Order``; comes before Locust's own start of users
 drain       to worker  end the share; answered with parts, then ``drained``
+enter       to worker  ``{"stage"}``: a capacity search goes on to its next step
+pulse       to master  a ``Pulse``, once a second
 part        to master  ``{"name", "data", "last"}``: a piece of a Parquet part
 drained     to master  ``{"problems": [...]}``
 ==========  =========  =====================================================
@@ -28,6 +30,7 @@ from locust.runners import MasterRunner, WorkerRunner
 
 from loadtest._helpers import DRAIN_S, READY_S
 from loadtest._order import Order
+from loadtest._pulse import Pulse
 from loadtest._swarm import Outcome, Swarm
 from system.client.errors import HelperGone
 
@@ -45,8 +48,14 @@ class Swarms(Protocol):
     def prepare(self) -> None:
         """Have all helpers ready; raises HelperGone."""
 
+    def hear(self, pulses: Callable[[Pulse], None]) -> None:
+        """Have ``pulses`` told of every process, once a second, while a run goes on."""
+
     def begin(self, order: Order) -> None:
         """Give every process its share of the run; raises HelperGone."""
+
+    def enter(self, stage: str) -> None:
+        """Let what begins from now on belong to ``stage``, a step of a capacity search."""
 
     def drain(self) -> list[str]:
         """End all shares, bounded; their rows are parts of the run then. Problems, one a line."""
@@ -65,9 +74,15 @@ class LocalSwarm:
     def prepare(self) -> None:
         self._swarm.start_helpers()
 
+    def hear(self, pulses: Callable[[Pulse], None]) -> None:
+        self._swarm.tell = pulses
+
     def begin(self, order: Order) -> None:
         self._swarm.begin(order)
         self._pace()
+
+    def enter(self, stage: str) -> None:
+        self._swarm.enter(stage)
 
     def drain(self) -> list[str]:
         return self._swarm.drain().problems
@@ -86,8 +101,10 @@ class WorkerSwarms:
         self._outcomes: dict[str, list[str]] = {}
         self._members: list[str] = []
         self._changed = Event()
+        self._pulses: Callable[[Pulse], None] = lambda pulse: None
         for name, listener in (
             ("prepared", self._on_prepared),
+            ("pulse", self._on_pulse),
             ("part", self._on_part),
             ("drained", self._on_drained),
         ):
@@ -109,6 +126,13 @@ class WorkerSwarms:
             error = self._errors.get(member, "was lost or did not answer")
             if error is not None:
                 raise HelperGone(f"Locust worker {self._number(member)}: {error}")
+
+    def hear(self, pulses: Callable[[Pulse], None]) -> None:
+        self._pulses = pulses
+
+    def enter(self, stage: str) -> None:
+        for member in self._present():
+            self._runner.send_message(PREFIX + "enter", {"stage": stage}, member)
 
     def begin(self, order: Order) -> None:
         self._parts = Path(order.run_dir) / "parts"
@@ -151,6 +175,10 @@ class WorkerSwarms:
         self._errors[msg.node_id] = msg.data["error"]
         self._changed.set()
 
+    def _on_pulse(self, environment: Any, msg: Any) -> None:
+        if msg.node_id in self._members:
+            self._pulses(Pulse(**msg.data))
+
     def _on_drained(self, environment: Any, msg: Any) -> None:
         self._outcomes[msg.node_id] = [str(problem) for problem in msg.data["problems"]]
         self._changed.set()
@@ -177,8 +205,10 @@ class WorkerSide:
         self._lock = RLock()
         runner.register_message(PREFIX + "prepare", self._on_prepare, concurrent=True)
         runner.register_message(PREFIX + "begin", self._on_begin)
+        runner.register_message(PREFIX + "enter", self._on_enter)
         runner.register_message(PREFIX + "drain", self._on_drain, concurrent=True)
         self._order: Order | None = None
+        swarm.tell = lambda pulse: self._send("pulse", pulse.plain())
 
     def start(self) -> None:
         """Take the share that the master gave; for Locust's ``test_start``."""
@@ -232,6 +262,9 @@ class WorkerSide:
 
     def _on_begin(self, environment: Any, msg: Any) -> None:
         self._order = Order(**msg.data)
+
+    def _on_enter(self, environment: Any, msg: Any) -> None:
+        self._swarm.enter(str(msg.data["stage"]))
 
     def _on_drain(self, environment: Any, msg: Any) -> None:
         self.drain()

@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from loadtest._refusal import Refusal
-from scenarios.load import ClosedLoad
+from scenarios.load import ClosedLoad, OpenLoad
 from scenarios.model import Scenario
 from scenarios.pool import Pool
 from system.stack.config import PoolConfig, StackConfig, StreamConfig
@@ -20,6 +20,8 @@ PREFLIGHT_S: Final = 5.0
 """How long a host may take to accept a connection before the test is given up."""
 
 WORKERS_READY_S: Final = 60.0
+NICE: Final = 5
+"""Niceness of the embedded stack: what measures it runs on the same cores and goes first."""
 SLOTS: Final = 4
 """Sessions per worker where no scenario says so."""
 
@@ -90,6 +92,7 @@ def stack_config(scenario: Scenario) -> StackConfig:
                 pacing=stream.pacing,
                 codecs=(stream.codec, other),
             ),
+            nice=NICE,
             min_ready=pool.at_start,
             ready_timeout_s=WORKERS_READY_S + 4 * pool.boot.mean,
         )
@@ -126,9 +129,10 @@ pool:
 """
 
 
-def closed_users(scenario: Scenario, users: int) -> Scenario:
-    """The same closed scenario with another number of viewers."""
+def with_viewers(scenario: Scenario, users: int) -> Scenario:
+    """The same scenario with another number of viewers; not of an open load."""
     load = scenario.load
-    if not isinstance(load, ClosedLoad):
-        raise TypeError("not a closed scenario")
-    return scenario.model_copy(update={"load": load.model_copy(update={"users": users})})
+    if isinstance(load, OpenLoad):
+        raise TypeError("an open load has no number of viewers")
+    field = "users" if isinstance(load, ClosedLoad) else "max_users"
+    return scenario.model_copy(update={"load": load.model_copy(update={field: users})})

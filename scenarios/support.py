@@ -33,7 +33,6 @@ _NO_PROCESSES: Final = "it has no such process"
 
 _MEASURED: Final[Mapping[str, str]] = {
     "source.clip": NOT_YET,
-    "load.capacity": NOT_YET,
     "arrivals.trace": NOT_YET,
     "pools": NOT_YET,
     "pool.launch_bucket": NOT_YET,
@@ -50,13 +49,10 @@ _MEASURED: Final[Mapping[str, str]] = {
     "policy.predictive": NOT_YET,
     "policy.two-tier": NOT_YET,
     "policy.max": NOT_YET,
-    "fault.worker_kill": NOT_YET,
-    "fault.worker_hang": NOT_YET,
     "fault.signaling_restart": NOT_YET,
     "fault.store_outage": NOT_YET,
     "fault.partition": NOT_YET,
     "fault.network": NOT_YET,
-    "gate.abort": NOT_YET,
     "gate.agrees_with": NOT_YET,
 }
 

@@ -105,6 +105,9 @@ class StackConfig:
     """None makes one; an empty one means development mode: no tokens, loopback only."""
     renderer: str = "auto"
     ice_addresses: tuple[str, ...] = ("127.0.0.1",)
+    nice: int = 0
+    """Niceness of all processes but the store: above 0 where something on this machine measures
+    them and must not be kept waiting by them."""
     heartbeat_s: float = 2.0
     min_ready: int | None = None
     """Ready workers that ``start`` waits for; None: one, or none where the pools start empty."""
@@ -128,6 +131,8 @@ class StackConfig:
         for name in ("heartbeat_s", "ready_timeout_s", "stop_timeout_s"):
             if getattr(self, name) <= 0:
                 raise BadConfig(f"{name} is {getattr(self, name)}; it must be above 0")
+        if not 0 <= self.nice <= 19:
+            raise BadConfig(f"nice is {self.nice}; allowed: 0 to 19")
         if self.min_ready is not None and self.min_ready < 0:
             raise BadConfig(f"min_ready is {self.min_ready}; it cannot be negative")
         self._check_secret()

@@ -15,20 +15,29 @@ import shutil
 import socket
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import psutil
 
 from system.protocol import tokens
+from system.protocol.messages import WorkerView
 from system.stack import arguments, remains
 from system.stack.component import Component, child_environment, log_tail
 from system.stack.config import StackConfig
 from system.stack.errors import StackError
 from system.stack.lifeline import Lifeline
 from system.stack.listen import authority, listen
-from system.stack.pools import PoolApi, PoolCounts, ProcessMeter, Snapshot, workers_below
+from system.stack.pools import (
+    PoolApi,
+    PoolCounts,
+    ProcessMeter,
+    Snapshot,
+    answer_s,
+    workers_below,
+)
 from system.store.base import StoreUnavailable
 from system.store.valkey import EmbeddedValkey
 from system.telemetry import lifeline
@@ -124,6 +133,26 @@ class EmbeddedStack:
             uses.append(self._meter.use(worker, "worker", process))
         return Snapshot(counts, tuple(use for use in uses if use is not None))
 
+    def workers(self) -> list[WorkerView]:
+        """What the orchestrator knows of its workers.
+
+        Raises:
+            StackError: it did not answer, or nothing runs.
+        """
+        if self._api is None:
+            raise StackError("the stack does not run")
+        return self._api.workers()
+
+    def change_policy(self, policy: Mapping[str, Any], pool: str = "default") -> None:
+        """Give a pool another policy; raises StackError like ``workers``."""
+        if self._api is None:
+            raise StackError("the stack does not run")
+        self._api.change_policy(pool, policy)
+
+    def answer_s(self) -> float:
+        """How long signaling takes to answer the simplest question."""
+        return answer_s(self.http_url)
+
     def worker_pids(self) -> dict[str, int]:
         """Worker id to process id, of the workers that run now."""
         return {worker: process.pid for worker, process in self._worker_processes().items()}
@@ -207,6 +236,9 @@ class EmbeddedStack:
             log_dir=self.log_dir,
         )
         self._components.append(component)
+        if self.config.nice:
+            # Workers inherit it from the orchestrator, which starts none before this.
+            os.setpriority(os.PRIO_PROCESS, component.pid, self.config.nice)
         return component
 
     def _environment(self) -> dict[str, str]:

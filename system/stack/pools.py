@@ -1,20 +1,22 @@
-"""Asks the stack's orchestrator for its pools, and its processes for what they use."""
+"""Asks the stack's orchestrator for its pools and workers, and processes for what they use."""
 
 from __future__ import annotations
 
 import http.client
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import msgspec
 import psutil
 
 from system.protocol import tokens
-from system.protocol.messages import PoolView
+from system.protocol.messages import PoolView, WorkerView
 from system.stack.errors import StackError
+
+T = TypeVar("T")
 
 TIMEOUT_S: Final = 2.0
 MAX_BODY_BYTES: Final = 1024 * 1024
@@ -51,7 +53,7 @@ class Snapshot:
 
 
 class PoolApi:
-    """``GET /pools`` of one orchestrator, over http.client: no proxy, no event loop."""
+    """What one orchestrator lists, over http.client: no proxy, no event loop."""
 
     def __init__(self, url: str, keys: tokens.Keys | None) -> None:
         self._authority = urlsplit(url).netloc
@@ -63,18 +65,11 @@ class PoolApi:
         Raises:
             StackError: no answer in time, or not one that can be read.
         """
-        connection = http.client.HTTPConnection(self._authority, timeout=TIMEOUT_S)
-        try:
-            connection.request("GET", "/pools", headers=self._headers())
-            response = connection.getresponse()
-            body = response.read(MAX_BODY_BYTES)
-            if response.status != http.client.OK:
-                raise StackError(f"orchestrator: GET /pools answered {response.status}")
-            return msgspec.json.decode(body, type=list[PoolView])
-        except (OSError, http.client.HTTPException, msgspec.MsgspecError) as error:
-            raise StackError(f"orchestrator: GET /pools: {error}") from None
-        finally:
-            connection.close()
+        return self._get("/pools", list[PoolView])
+
+    def workers(self) -> list[WorkerView]:
+        """The workers now, those that went lately included. Raises StackError like ``views``."""
+        return self._get("/workers", list[WorkerView])
 
     def counts(self) -> PoolCounts:
         """The pools summed. Raises StackError like ``views``."""
@@ -87,6 +82,31 @@ class PoolApi:
             waiting=sum(view.waiting for view in views),
         )
 
+    def change_policy(self, pool: str, policy: Mapping[str, Any]) -> None:
+        """Give a pool another policy. Raises StackError like ``views``, and where it is refused."""
+        body = msgspec.json.encode({"policy": policy})
+        self._ask("PATCH", f"/pools/{pool}", body)
+
+    def _get(self, path: str, kind: type[T]) -> T:
+        try:
+            return msgspec.json.decode(self._ask("GET", path), type=kind)
+        except msgspec.MsgspecError as error:
+            raise StackError(f"orchestrator: GET {path}: {error}") from None
+
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> bytes:
+        connection = http.client.HTTPConnection(self._authority, timeout=TIMEOUT_S)
+        try:
+            connection.request(method, path, body, self._headers())
+            response = connection.getresponse()
+            answer = response.read(MAX_BODY_BYTES)
+        except (OSError, http.client.HTTPException) as error:
+            raise StackError(f"orchestrator: {method} {path}: {error}") from None
+        finally:
+            connection.close()
+        if response.status != http.client.OK:
+            raise StackError(f"orchestrator: {method} {path} answered {response.status}")
+        return answer
+
     def _headers(self) -> dict[str, str]:
         if self._keys is None:
             return {}
@@ -98,6 +118,23 @@ class PoolApi:
             ttl_s=tokens.SERVICE_TTL_S,
         )
         return {"Authorization": f"Bearer {token}"}
+
+
+def answer_s(url: str) -> float:
+    """How long a service takes to say that it lives: how late its event loop is.
+
+    The deadline where it does not.
+    """
+    began = time.monotonic()
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", "/livez")
+        connection.getresponse().read(MAX_BODY_BYTES)
+    except (OSError, http.client.HTTPException):
+        return TIMEOUT_S
+    finally:
+        connection.close()
+    return time.monotonic() - began
 
 
 class ProcessMeter:

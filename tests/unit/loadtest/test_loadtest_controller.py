@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import gevent
 import pytest
 
-from loadtest import _controller
+from loadtest import _controller, _watch
 from loadtest._controller import Controller
 from loadtest._options import Settings
 from loadtest._order import Order
+from loadtest._pulse import Pulse
 from reports.verdict import Exit
 from scenarios.loader import loads
 from system.client.errors import HelperGone
+from system.client.histogram import LogHistogram
 
 HOST = "ws://127.0.0.1:9"
 OPEN = """\
@@ -32,6 +37,7 @@ class FakeSwarms:
 
     def __init__(self) -> None:
         self.orders: list[Order] = []
+        self.entered: list[str] = []
         self.problems: list[str] = []
         self.error: Exception | None = None
         self.drains = 0
@@ -40,8 +46,14 @@ class FakeSwarms:
         if self.error is not None:
             raise self.error
 
+    def hear(self, pulses: Callable[[Pulse], None]) -> None:
+        self.pulses = pulses
+
     def begin(self, order: Order) -> None:
         self.orders.append(order)
+
+    def enter(self, stage: str) -> None:
+        self.entered.append(stage)
 
     def drain(self) -> list[str]:
         self.drains += 1
@@ -85,8 +97,8 @@ def bench(tmp_path: Path) -> Bench:
     )
 
 
-def run_json(path: Path) -> dict[str, object]:
-    read: dict[str, object] = json.loads((path / "run.json").read_text())
+def run_json(path: Path) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((path / "run.json").read_text())
     return read
 
 
@@ -181,6 +193,62 @@ def test_a_run_without_a_scenario_leaves_the_one_that_it_turned_out_to_be(tmp_pa
     assert run_json(tmp_path / "run")["problems"] == []
 
 
+ABORTING = OPEN.replace(
+    "gates: [",
+    'gates: [{id: errors, metric: session.failed, stat: mean, "<=": 10%, abort: {after: 0s}}, ',
+)
+
+
+def failing() -> Pulse:
+    """A second in which a session failed."""
+    failed = LogHistogram()
+    failed.add(1.0)
+    return Pulse("locust-0", by_stage={"hold": {"session.failed": failed.to_json()}})
+
+
+def test_a_gate_that_aborts_ends_the_run_with_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_watch, "PERIOD_S", 0.001)
+    bench = Bench(
+        Settings(
+            host=HOST, scenario=loads(ABORTING), scenario_text=ABORTING, run_dir=tmp_path / "run"
+        )
+    )
+    bench.begin()
+    gevent.idle()
+    assert bench.quits == 0
+    bench.swarms.pulses(failing())
+    with gevent.Timeout(5):
+        while not bench.quits:
+            gevent.sleep(0)
+    bench.controller.finish()
+    told = run_json(tmp_path / "run")
+    assert told["aborted"]["gate"] == "errors"
+    assert told["problems"] == []
+    assert "FAIL         errors: session.failed mean: ended the run at" in bench.controller.block
+
+
+def test_a_capacity_search_asks_for_users_and_its_steps_are_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (
+        "version: 1\nname: search\nload: {model: capacity, from: 2, step: 2, hold: 1s, max: 6}\n"
+        'gates: [{id: join, metric: session.join_time, stat: p95, "<=": 2s}]\n'
+    )
+    bench = Bench(
+        Settings(host=HOST, scenario=loads(text), scenario_text=text, run_dir=tmp_path / "run")
+    )
+    assert bench.controller.wanted == (0, 1.0)
+    bench.begin()
+    gevent.idle()
+    assert bench.swarms.entered == ["viewers-2"]
+    assert bench.controller.wanted == (2, 1.0)
+    assert not bench.controller.over
+    bench.controller.finish()
+    assert run_json(tmp_path / "run")["problems"] == ["stopped before the search had an answer"]
+
+
 @pytest.mark.parametrize(
     ("planned_s", "elapsed_s", "is_open", "early"),
     [
@@ -196,7 +264,7 @@ def test_a_run_without_a_scenario_leaves_the_one_that_it_turned_out_to_be(tmp_pa
 def test_only_a_run_that_missed_some_of_its_plan_ended_early(
     planned_s: float | None, elapsed_s: float, is_open: bool, early: bool
 ) -> None:
-    assert bool(_controller._early(planned_s, elapsed_s, is_open=is_open)) is early
+    assert bool(_controller.early(planned_s, elapsed_s, is_open=is_open)) is early
 
 
 @pytest.mark.parametrize(

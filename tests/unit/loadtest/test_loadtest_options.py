@@ -70,7 +70,7 @@ def test_without_a_host_the_embedded_stack_is_loaded_without_a_cap(check: Check)
     settings = check()
     assert settings.host is None
     assert settings.joins_per_s is None
-    assert not settings.is_open
+    assert not settings.has_shape
 
 
 @pytest.mark.parametrize("driver", ["whep", "pixelstreaming"])
@@ -144,7 +144,7 @@ def test_users_rate_or_time_beside_an_open_scenario_are_refused(
 def test_a_closed_scenario_takes_users_rate_and_time(check: Check, closed_file: str) -> None:
     settings = check("--scenario", closed_file, "-u", "5", "-r", "1", "-t", "9")
     assert settings.scenario is not None
-    assert not settings.is_open
+    assert not settings.has_shape
     assert settings.scenario_text == CLOSED
 
 
@@ -152,7 +152,7 @@ def test_a_schedule_or_a_rate_above_the_cap_is_refused(
     check: Check, open_file: str, closed_file: str
 ) -> None:
     assert "8 joins/s" in refusal(check, "--scenario", open_file, "--join-rate-cap", "5/s")
-    assert check("--scenario", open_file, "--join-rate-cap", "8/s").is_open
+    assert check("--scenario", open_file, "--join-rate-cap", "8/s").has_shape
     text = refusal(check, "--scenario", closed_file, "-r", "9", "--join-rate-cap", "5/s")
     assert "-r 9" in text
 
@@ -193,8 +193,8 @@ def test_the_parsed_options_are_plain_enough_for_a_message_to_a_worker() -> None
 @pytest.mark.parametrize(
     ("section", "named"),
     [
-        ("faults: [{at: 1s, kind: worker_kill}]", "worker_kill"),
-        ('gates: [{id: a, metric: session.failed, stat: mean, "<=": 0%, strict: true}]', "strict"),
+        ("faults: [{at: 1s, kind: partition, for: 2s}]", "partition"),
+        ("stream: {source: clip}", "clip"),
     ],
 )
 def test_a_section_that_the_target_cannot_honour_is_an_error_with_its_place(

@@ -76,13 +76,46 @@ def test_the_counts_are_the_sum_of_all_pools(monkeypatch: pytest.MonkeyPatch) ->
     assert (counts.stopped, counts.waiting) == (10, 14)
 
 
-def _connection(status: int, body: bytes) -> type:
+def test_workers_come_with_what_their_heartbeats_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = b'[{"workerId":"w1","pool":"a","state":"ready","slots":1,"sessions":[],"vitals":{"cpu":'
+    monkeypatch.setattr(pools.http.client, "HTTPConnection", _connection(200, body + b"0.5}}]"))
+    (worker,) = PoolApi("http://127.0.0.1:1", None).workers()
+    assert (worker.worker_id, worker.vitals) == ("w1", {"cpu": 0.5})
+
+
+def test_a_policy_that_the_orchestrator_refuses_is_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[str, str, bytes | None]] = []
+    monkeypatch.setattr(pools.http.client, "HTTPConnection", _connection(400, b"{}", asked))
+    with pytest.raises(StackError, match="PATCH /pools/default answered 400"):
+        PoolApi("http://127.0.0.1:1", None).change_policy("default", {"kind": "fixed"})
+    assert asked == [("PATCH", "/pools/default", b'{"policy":{"kind":"fixed"}}')]
+
+
+def test_a_service_that_does_not_answer_took_the_whole_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(pools.http.client.HTTPConnection, "request", refused)
+    assert pools.answer_s("http://127.0.0.1:1") == pools.TIMEOUT_S
+
+
+def _connection(
+    status: int, body: bytes, asked: list[tuple[str, str, bytes | None]] | None = None
+) -> type:
+    asked = [] if asked is None else asked
+
     class Connection:
         def __init__(self, authority: str, timeout: float) -> None:
             assert (authority, timeout) == ("127.0.0.1:1", 2.0)
 
-        def request(self, method: str, path: str, headers: dict[str, str]) -> None:
-            assert (method, path, headers) == ("GET", "/pools", {})
+        def request(
+            self, method: str, path: str, body: bytes | None = None, headers: object = None
+        ) -> None:
+            asked.append((method, path, body))
 
         def getresponse(self) -> Connection:
             return self

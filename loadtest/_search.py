@@ -1,0 +1,116 @@
+"""Searches the capacity: raises the number of viewers step by step until a gate is missed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from loadtest._live import Live, Window
+from loadtest._pulse import PERIOD_S, Pulse
+from reports.live import LiveGates
+from reports.steps import Step
+from scenarios.gates import Gate
+from scenarios.load import CapacityLoad
+from scenarios.schedule import StageSpan
+
+JOIN_S: Final = 20.0
+"""A step's viewers get so long to join; who has not by then fails the step."""
+SETTLE_S: Final = 2.0
+"""From the last join to what is judged: first pictures and settings are no steady state."""
+LOOK_EVERY_S: Final = 0.2
+JOIN_OVER_S: Final = 2.0
+"""A step's new viewers come within so long, one a second at least."""
+
+Blame = Callable[[Step, str], str]
+"""Names the component behind a step that broke, given the metric; "" where it cannot say."""
+
+
+class Search:
+    """One search; ``run`` is a greenlet's work, ``users`` is how many viewers it wants now."""
+
+    def __init__(
+        self,
+        load: CapacityLoad,
+        gates: Sequence[Gate],
+        live: Live,
+        *,
+        enter: Callable[[str], None],
+        elapsed_s: Callable[[], float],
+        sleep: Callable[[float], object],
+        blame: Blame,
+    ) -> None:
+        self.users = 0
+        self.steps: list[Step] = []
+        self.over = False
+        self._load = load
+        self._gates = gates
+        self._live = live
+        self._enter = enter
+        self._elapsed_s = elapsed_s
+        self._sleep = sleep
+        self._blame = blame
+        self._window = Window()
+        self._stage = ""
+        self._judged = False
+
+    @property
+    def rate(self) -> float:
+        """Viewers per second that join when a step begins."""
+        new = self._load.step if self.steps else self._load.from_users
+        return max(1.0, new / JOIN_OVER_S)
+
+    def pulse(self, pulse: Pulse) -> None:
+        """Take what a process tells of its viewers."""
+        if self._judged:
+            self._window.add_seconds(pulse)
+        self._window.add_sessions(pulse.by_stage.get(self._stage, {}))
+
+    def run(self) -> None:
+        """Go through the steps."""
+        for users in self._load.users:
+            step = self._step(users)
+            self.steps.append(step)
+            if not step.held:
+                break
+        self.over = True
+
+    def _step(self, users: int) -> Step:
+        self._stage = f"viewers-{users}"
+        self._window = Window()
+        self._enter(self._stage)
+        self.users = users
+        deadline_s = self._elapsed_s() + JOIN_S + users / self.rate
+        while self._watching < users and self._elapsed_s() < deadline_s:
+            self._sleep(LOOK_EVERY_S)
+        self._sleep(SETTLE_S)
+        from_s = self._elapsed_s()
+        self._judged = True
+        self._sleep(self._load.hold_s)
+        to_s = self._elapsed_s()
+        self._sleep(PERIOD_S)  # the last second's pulses
+        self._judged = False
+        return self._judge(users, from_s, to_s)
+
+    @property
+    def _watching(self) -> int:
+        return sum(self._live.watching.values())
+
+    def _judge(self, users: int, from_s: float, to_s: float) -> Step:
+        gates = LiveGates(self._gates, [StageSpan(self._stage, 0.0, math.inf, True)])
+        watching = self._live.watching.get(self._stage, 0)
+        self._window.feed(gates, 0.0, watching=watching, pending=self._live.pending)
+        missed = gates.missed(self._stage)
+        if missed is not None:
+            gate, reason = missed
+            broke = Step(users, from_s, to_s, held=False, gate=gate.id, reason=reason)
+            return self._blamed(broke, gate.metric)
+        if self._watching < users:
+            reason = f"{self._watching} of {users} viewers had pictures"
+            broke = Step(users, from_s, to_s, held=False, reason=reason)
+            return self._blamed(broke, "session.join_time")
+        return Step(users, from_s, to_s, held=True)
+
+    def _blamed(self, step: Step, metric: str) -> Step:
+        return replace(step, component=self._blame(step, metric))
