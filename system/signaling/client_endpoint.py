@@ -53,18 +53,24 @@ class ClientEndpoint:
         if any(len(value) > limits.MAX_ID_CHARS for value in (user_id, project_id, gpu)):
             await _end(connection, CloseCode.POLICY, "userId or projectId too long")
             return ws
+        resumes = query.get("resume") == "1"
+        may_join = True
         try:
             node.gate.client(brought.token, user_id, project_id)
         except Unauthorized as error:
-            connection.send_error(ErrorCode.UNAUTHORIZED, str(error))
-            await _end(connection, CloseCode.UNAUTHORIZED, "unauthorized")
-            return ws
+            # Join tokens live for a minute, sessions for hours: who comes back
+            # shows the resume token, and gets that session or nothing.
+            may_join = False
+            if not (resumes or brought.resume):
+                connection.send_error(ErrorCode.UNAUTHORIZED, str(error))
+                await _end(connection, CloseCode.UNAUTHORIZED, "unauthorized")
+                return ws
         session = ClientSession(
             node, connection, user_id=user_id, project_id=project_id, gpu=gpu or "any"
         )
         self._all.add(session)
         try:
-            await session.run(resume_token=brought.resume, resumes=query.get("resume") == "1")
+            await session.run(resume_token=brought.resume, resumes=resumes, may_join=may_join)
         finally:
             self._all.discard(session)
             log.info("client.left", why=connection.ended)

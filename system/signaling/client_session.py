@@ -28,12 +28,13 @@ class ClientSession(ClientPlacement):
 
     _missing_since: float | None = None
 
-    async def run(self, *, resume_token: str, resumes: bool) -> None:
+    async def run(self, *, resume_token: str, resumes: bool, may_join: bool = True) -> None:
         """Serve the client until it is gone, then tidy up.
 
         Args:
             resume_token: from a subprotocol; empty where there is none.
             resumes: the first message is a ``resume``: ask for no worker before it.
+            may_join: its join token is good; without one it can only resume.
         """
         connection = self._connection
         try:
@@ -42,6 +43,9 @@ class ClientSession(ClientPlacement):
             elif resumes:
                 async with asyncio.timeout(self._node.config.bounds.first_message_s):
                     await self._take(await connection.receive())
+            if self._placement is None and not may_join:
+                connection.send_error(ErrorCode.UNAUTHORIZED, "the token is not valid here")
+                connection.close(CloseCode.UNAUTHORIZED, "unauthorized")
             if self._placement is None and not connection.ended:
                 self._establishing = asyncio.create_task(self._establish(self._get_worker))
             while (message := await connection.receive()) is not None:

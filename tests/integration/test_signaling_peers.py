@@ -225,6 +225,26 @@ async def test_a_token_in_a_header_or_in_a_subprotocol_lets_a_client_in(guarded:
         assert good not in str(client.ws.protocol)
 
 
+async def test_a_session_is_resumed_after_its_join_token_has_expired(guarded: Stage) -> None:
+    worker_headers = {"Authorization": f"Bearer {token(Audience.WORKER, 'w1')}"}
+    worker = await guarded.worker(headers=worker_headers)
+    good = {"Authorization": f"Bearer {token(Audience.CLIENT, 'u1', project_id='p1')}"}
+    expired = {"Authorization": f"Bearer {token(Audience.CLIENT, 'u1', ttl_s=-60.0)}"}
+    client, created = await guarded.active(worker, headers=good)
+    client.abort()
+    await worker.expect("client-disconnected")
+    stranger = await guarded.client("u1", "p1", extra="&resume=1")
+    await stranger.send(type="resume", resumeToken="guessed")
+    assert (await stranger.expect("error"))["code"] == "resume_refused"
+    assert (await stranger.expect("error"))["code"] == "unauthorized"
+    assert await stranger.expect_close() == CloseCode.UNAUTHORIZED
+    owner = await guarded.client("u1", "p1", extra="&resume=1", headers=expired)
+    await owner.send(type="resume", resumeToken=created["resumeToken"])
+    resumed = await owner.expect("session-resumed")
+    assert resumed["sessionId"] == created["sessionId"]
+    assert len(guarded.orchestrator.requests) == 1
+
+
 async def test_a_worker_needs_a_workers_token_for_its_own_id(guarded: Stage) -> None:
     for wrong in ("", token(Audience.CLIENT, "w1"), token(Audience.WORKER, "w2")):
         headers = {"Authorization": f"Bearer {wrong}"} if wrong else {}
