@@ -59,6 +59,7 @@ def greeting(stack: EmbeddedStack) -> str:
             f"Up in {stack.ready_s:.1f} s, {ready} of {wanted} workers ready: "
             f"{stream.width}x{stream.height} at {stream.fps} fps, "
             f"{stream.bitrate_bps / 1e6:g} Mbps, {stream.pacing}",
+            f"Open {stack.http_url}/ in a browser, in two windows if you like.",
             f"  signaling     {stack.url}/ws?userId=U&projectId=P",
             f"  orchestrator  {stack.orchestrator_url}",
             f"  join tokens   {tokens}",
