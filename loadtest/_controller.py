@@ -6,7 +6,7 @@ import hashlib
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,6 +16,7 @@ from gevent.lock import RLock
 
 from loadtest import _target, _verdict
 from loadtest._embedded import Embedded
+from loadtest._live import Live, Tick
 from loadtest._meter import ProcessMeter
 from loadtest._options import Settings, host_url
 from loadtest._order import Order, machine_id
@@ -107,6 +108,7 @@ class Controller:
         self._embedded = Embedded()
         self._run: _Run | None = None
         self._runs = 0
+        self._live = Live()
         self._lock = RLock()
         swarms.hear(self._on_pulse)
 
@@ -170,6 +172,7 @@ class Controller:
             watch=watch,
         )
         self._run = run
+        self._live = watch.live
         self.gated = bool(scenario.gates)
         self._swarms.begin(
             Order(
@@ -236,6 +239,11 @@ class Controller:
         """Users that a shape asks Locust for, and how many of them per second."""
         search = None if self._run is None else self._run.watch.search
         return (0, 1.0) if search is None else (search.users, search.rate)
+
+    @property
+    def ticks(self) -> Sequence[Tick]:
+        """The last seconds of the present run, or of the one before."""
+        return self._live.history
 
     def _on_pulse(self, pulse: Pulse) -> None:
         if self._run is not None:

@@ -16,7 +16,7 @@ import locust.log
 from locust.env import Environment
 from locust.runners import STATE_RUNNING, MasterRunner, Runner, WorkerRunner
 
-from loadtest import _orphan
+from loadtest import _orphan, _web
 from loadtest._controller import Controller
 from loadtest._options import Settings
 from loadtest._refusal import Refusal, tell
@@ -41,6 +41,7 @@ def take(
     settings: Settings,
     user_class: str,
     *,
+    web_ui: Any = None,
     forked_by: int | None = None,
 ) -> Swarm | None:
     """Take the role that ``runner`` stands for; the swarm of a process that has users.
@@ -48,7 +49,7 @@ def take(
     ``forked_by`` is the process that ``--processes`` forked this one from.
     """
     if isinstance(runner, MasterRunner):
-        _own(environment, runner, settings, WorkerSwarms(runner))
+        _own(environment, runner, settings, WorkerSwarms(runner), web_ui)
         return None
     swarm = Swarm(Table(environment.events.request), settings.helpers)
     gevent.spawn(swarm.warm)
@@ -66,7 +67,7 @@ def take(
             gevent.spawn(_orphan.watch, forked_by, swarm.close)
         _obey(environment, WorkerSide(runner, swarm, pace))
     else:
-        _own(environment, runner, settings, LocalSwarm(swarm, pace))
+        _own(environment, runner, settings, LocalSwarm(swarm, pace), web_ui)
     return swarm
 
 
@@ -78,7 +79,9 @@ def _obey(environment: Environment, side: WorkerSide) -> None:
     events.quitting.add_listener(lambda **_: side.close())
 
 
-def _own(environment: Environment, runner: Runner, settings: Settings, swarms: Swarms) -> None:
+def _own(
+    environment: Environment, runner: Runner, settings: Settings, swarms: Swarms, web_ui: Any
+) -> None:
     """Own the runs: be the master, or the only process."""
     options = environment.parsed_options
     assert options is not None
@@ -89,6 +92,8 @@ def _own(environment: Environment, runner: Runner, settings: Settings, swarms: S
         quit_run=lambda: gevent.spawn(runner.quit if options.headless else runner.stop),
         users_now=lambda: runner.target_user_count,
     )
+    if web_ui is not None:
+        _web.install(web_ui, lambda: controller.ticks)
     if settings.has_shape:
         shape = RunShape(lambda: controller.wanted, lambda: controller.over)
         shape.runner = runner

@@ -49,13 +49,13 @@ class LoadTest:
 
         parser.parse_args = parse_and_check
 
-    def _on_init(self, environment: Any, runner: Any, **_: Any) -> None:
+    def _on_init(self, environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
         from loadtest import _roles
 
         settings = self._settings or Settings()
         forked_by = self._parsed_in if self._parsed_in != os.getpid() else None
         self.swarm = _roles.take(
-            environment, runner, settings, self._user_class, forked_by=forked_by
+            environment, runner, settings, self._user_class, web_ui=web_ui, forked_by=forked_by
         )
 
 
