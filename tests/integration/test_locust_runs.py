@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import statistics
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
+import pytest
 from fake_streamer import Script, streaming
 from locust_run import LocustRun, free_port, judged, locust, read_json, read_text
 
@@ -42,7 +46,11 @@ def arrivals(out: Path) -> dict[str, str]:
 async def test_a_scenario_on_the_embedded_stack_is_measured_and_judged(tmp_path: Path) -> None:
     out = tmp_path / "run"
     file = scenario(tmp_path / "small.yaml", "30s")
-    run = await LocustRun.start("--scenario", file, "--run-dir", str(out))
+    files = tmp_path / "locust"
+    run = await LocustRun.start(
+        *("--scenario", file, "--run-dir", str(out)),
+        *("--csv", str(files), "--html", f"{files}.html", "--json-file", str(files)),
+    )
     await run.until(lambda: run.has("system.worker") and run.has("system.client.host"))
     await run.end()
     assert run.left() == []
@@ -60,8 +68,25 @@ async def test_a_scenario_on_the_embedded_stack_is_measured_and_judged(tmp_path:
         assert (out / name).is_file(), name
     assert not (out / "parts").exists()
     assert f"report: {out}/report.html" in run.output
-    for row in ("JOIN ", "INPUT ", "STREAM "):
-        assert row in run.output
+    assert "JOIN" in (tmp_path / "locust_stats.csv").read_text()
+    assert "INPUT" in (tmp_path / "locust.html").read_text()
+    check_table(json.loads((tmp_path / "locust.json").read_text()), out)
+
+
+def check_table(table: list[dict[str, Any]], out: Path) -> None:
+    """Locust's figures are those of the rows: counts exactly, times within its two digits."""
+    rows = pq.read_table(out / "events.parquet").to_pylist()
+    for kind, metric in (("JOIN", "session.join_time"), ("INPUT", "input.to_frame")):
+        (entry,) = [entry for entry in table if entry["method"] == kind]
+        found = sorted(1000 * row["value"] for row in rows if row["event"] == metric)
+        assert entry["num_requests"] == len(found), kind
+        assert entry["total_response_time"] == pytest.approx(sum(found), rel=0.012), kind
+        assert entry["max_response_time"] == pytest.approx(found[-1], rel=0.012), kind
+        middle = statistics.median_low(found)
+        times = {float(time): count for time, count in entry["response_times"].items()}
+        assert sum(times.values()) == len(found), kind
+        shown = statistics.median_low([time for time, n in times.items() for _ in range(n)])
+        assert shown == pytest.approx(middle, rel=0.062, abs=1.0), kind
 
 
 async def test_two_processes_share_one_schedule_and_a_failed_gate_is_exit_code_1(
@@ -81,6 +106,8 @@ async def test_two_processes_share_one_schedule_and_a_failed_gate_is_exit_code_1
     assert sorted(begun) == [f"v{index}" for index in range(4)]
     assert {begun[f"v{index}"] for index in (0, 2)} == {"locust-0"}
     assert {begun[f"v{index}"] for index in (1, 3)} == {"locust-1"}
+    for row in ("JOIN ", "INPUT ", "STREAM "):
+        assert row in run.output
 
 
 async def test_a_lost_helper_fails_its_viewers_and_ctrl_c_still_writes_a_report(
