@@ -75,6 +75,11 @@ def wait_none(value: str, timeout_s: float) -> list[str]:
     return [" ".join(process.cmdline()) for process in left]
 
 
+def heed_ctrl_c() -> None:
+    """A shell's background jobs ignore SIGINT, and would hand that on to what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def up(mark: str, *options: str) -> subprocess.Popen[str]:
     """``remote-render system up`` in its own session, as a terminal would start it."""
     command = [
@@ -97,6 +102,7 @@ def up(mark: str, *options: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_ctrl_c,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         start_new_session=True,
     )
