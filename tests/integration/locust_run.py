@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from terminal import heed_ctrl_c
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "TEST_RUN_MARK"  # not RR_…: the stack keeps those from its children
@@ -50,6 +51,7 @@ class LocustRun:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=heed_ctrl_c,
         )
         return cls(process, mark)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from terminal import heed_ctrl_c
 
 from system.client.client import RemoteRenderClient
 from system.client.config import ClientConfig
@@ -73,11 +74,6 @@ def wait_none(value: str, timeout_s: float) -> list[str]:
     while (left := marked(value)) and time.monotonic() < deadline:
         time.sleep(0.05)
     return [" ".join(process.cmdline()) for process in left]
-
-
-def heed_ctrl_c() -> None:
-    """A shell's background jobs ignore SIGINT, and would hand that on to what they start."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def up(mark: str, *options: str) -> subprocess.Popen[str]:
