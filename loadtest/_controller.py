@@ -193,6 +193,7 @@ class Controller:
             )
             run.greenlets.append(gevent.spawn(meter.run))
         if secret is not None:
+            self._embedded.begin(scenario, epoch)
             run.greenlets.append(
                 gevent.spawn(
                     self._embedded.look_after,

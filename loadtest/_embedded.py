@@ -16,8 +16,9 @@ import psutil
 
 from loadtest._blame import Evidence, Use
 from loadtest._meter import system_row
-from loadtest._target import stack_config
+from loadtest._target import policy_from, stack_config
 from scenarios.model import Scenario
+from scenarios.policies import Schedule
 from system.protocol.messages import WorkerView
 from system.protocol.records import SystemRow
 from system.stack import EmbeddedStack, PoolCounts, ProcessUse
@@ -92,6 +93,11 @@ class Embedded:
             logger.info("stack.ready after %.1f s", stack.ready_s)
             self.stack = stack
         return self.stack.url, self.stack.secret
+
+    def begin(self, scenario: Scenario, epoch: float) -> None:
+        """Tell policies that go by the time of day when second 0 is; raises StackError."""
+        if self.stack is not None and isinstance(scenario.pool.policy, Schedule):
+            self.stack.change_policy(policy_from(scenario, epoch))
 
     def stop(self) -> None:
         """End the stack, where there is one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 from loadtest._refusal import Refusal
 from scenarios.load import ClosedLoad, OpenLoad
 from scenarios.model import Scenario
+from scenarios.policies import Schedule
 from scenarios.pool import Pool
 from system.stack.config import PoolConfig, StackConfig, StreamConfig
 from system.stack.errors import BadConfig
@@ -77,7 +79,7 @@ def stack_config(scenario: Scenario) -> StackConfig:
                     initial=pool.at_start,
                     slots=pool.slots_per_worker,
                     max_workers=pool.max_workers,
-                    policy=pool.policy.model_dump(exclude_none=True),
+                    policy=policy_from(scenario, time.time()),
                     boot=_boot(pool),
                     seed=scenario.seed,
                     scrub_s=pool.scrub.mean,
@@ -98,6 +100,15 @@ def stack_config(scenario: Scenario) -> StackConfig:
         )
     except BadConfig as error:
         raise Refusal(str(error)) from None
+
+
+def policy_from(scenario: Scenario, epoch: float) -> dict[str, Any]:
+    """The pool's policy as the orchestrator takes it; ``epoch`` is second 0 of the run."""
+    policy = scenario.pool.policy
+    given = policy.model_dump(exclude_none=True)
+    if isinstance(policy, Schedule):
+        given["midnight_s"] = epoch - scenario.sim.start_s
+    return given
 
 
 def _boot(pool: Pool) -> Mapping[str, Any] | None:

@@ -15,7 +15,7 @@ from scenarios.errors import ScenarioError
 from scenarios.fields import Place
 from scenarios.load import CapacityLoad, OpenLoad
 from scenarios.model import Scenario
-from scenarios.policies import Highest, singles
+from scenarios.policies import Highest, Predictive, singles
 from scenarios.pool import Pool
 
 Host = Literal["measured", "foreign", "simulated"]
@@ -44,10 +44,8 @@ _MEASURED: Final[Mapping[str, str]] = {
     "pool.scrub.random": NOT_YET,
     "pool.release": "the stack always gives slots back",
     "pool.reap": "the stack ends no healthy session",
-    "policy.schedule": NOT_YET,
-    "policy.target": NOT_YET,
-    "policy.predictive": NOT_YET,
-    "policy.two-tier": NOT_YET,
+    "policy.mtginf": NOT_YET,
+    "policy.two-tier": "it cannot stop workers and start them again",
     "policy.max": NOT_YET,
     "fault.signaling_restart": NOT_YET,
     "fault.store_outage": NOT_YET,
@@ -163,6 +161,9 @@ def _in_pool(pool: Pool, at: Place) -> Iterator[Use]:
     for place, policy in singles(pool.policy):
         kind = getattr(policy, "kind", "")
         yield Use(f"policy.{kind}", (*at, "policy", *place, "kind"), f"policy `{kind}`")
+        if isinstance(policy, Predictive) and policy.method == "mtginf":
+            here = (*at, "policy", *place, "method")
+            yield Use("policy.mtginf", here, "predictive method `mtginf`")
 
 
 def _is_random(distribution: AnyDistribution) -> bool:

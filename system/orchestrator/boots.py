@@ -36,6 +36,18 @@ class BootTimes:
         self._seed = seed
         self._dist, self._values = _checked(given or {"dist": "deterministic", "mean": 0.0})
 
+    @property
+    def mean_s(self) -> float:
+        """The mean delay."""
+        value = self._values
+        match self._dist:
+            case "weibull":
+                return value["scale"] * math.gamma(1.0 + 1.0 / value["shape"])
+            case "lognormal":
+                mu, sigma = _normal(value)
+                return math.exp(mu + sigma**2 / 2)
+        return value["mean"]
+
     def delay_s(self, index: int) -> float:
         """Delay of launch ``index`` (from 0)."""
         rng = random.Random(f"{self._seed}:boot:{index}")

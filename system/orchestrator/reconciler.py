@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from system.orchestrator import pools
+from system.orchestrator.boots import BootTimes
 from system.orchestrator.eta import Turnover
 from system.orchestrator.fleet import Fleet
 from system.orchestrator.metrics import Metrics
 from system.orchestrator.notices import Notices
 from system.orchestrator.policy import (
-    INITIAL_MEMORY,
     LAUNCH,
     OBSERVATION_FIELDS,
     TERMINATE,
@@ -59,7 +59,7 @@ class Reconciler:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.spec = spec
-        self.policy: PolicySpec = pools.policy(spec.policy, spec.max_workers)
+        self.policy = self._policy(spec.policy, spec.max_workers, clock)
         self.max_workers = spec.max_workers
         self.snapshot = PoolSnapshot(spec.name, 0, (), ())
         self.turnover = Turnover()
@@ -69,7 +69,7 @@ class Reconciler:
         self._ledger = ledger
         self._metrics = metrics
         self._clock = clock
-        self._memory: Numbers = INITIAL_MEMORY
+        self._memory = self.policy.memory
         self._decided_s: float | None = None
         self._started = False
         self._wake = asyncio.Event()
@@ -102,11 +102,12 @@ class Reconciler:
             BadPool: it cannot be used; nothing has changed.
         """
         quota = self.max_workers if max_workers is None else max_workers
-        policy = pools.policy(self.policy.given if given is None else given, quota)
+        given = self.policy.given if given is None else given
+        policy = self._policy(given, quota, self._clock)
         await self._ledger.set_pool(self.spec.name, self._settings(policy, quota))
         self.policy = policy
         self.max_workers = quota
-        self._memory = INITIAL_MEMORY
+        self._memory = policy.memory
         self._decided_s = None
         self.wake()
 
@@ -231,6 +232,12 @@ class Reconciler:
         observation = observe(snapshot, self.spec, self._clock(), self.arrivals)
         actions, memory = self.policy.decide(observation, self.policy.parameters, self._memory)
         return actions, memory, observation
+
+    def _policy(
+        self, given: Mapping[str, Any], quota: int | None, clock: Callable[[], float]
+    ) -> PolicySpec:
+        lead_s = BootTimes(self.spec.boot, seed=self.spec.seed).mean_s
+        return pools.policy(given, quota, lead_s=lead_s, clock=clock)
 
     def _settings(self, policy: PolicySpec, max_workers: int | None) -> PoolSettings:
         return PoolSettings(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from loadtest import _target
 from loadtest._refusal import Refusal
 from scenarios.loader import load, loads
+from sim import policies
+from system.orchestrator import policy_spec
 
 ROOT = Path(__file__).resolve().parents[3]
 BASE = "version: 1\nname: base\nload: {model: closed, users: 1, for: 5s}\n"
@@ -71,3 +74,30 @@ def test_a_host_that_does_not_answer_is_given_up_within_its_deadline(
     monkeypatch.setattr(_target.socket, "create_connection", silent)
     with pytest.raises(Refusal, match="port 443 did not answer within 5 s"):
         _target.preflight("wss://staging.example")
+
+
+POLICIES = {
+    "fixed": "{kind: fixed, size: 3, cooldown: 5s}",
+    "buffer": "{kind: buffer, warm: 20%, min: 2, scale_in_delay: 1min}",
+    "schedule": '{kind: schedule, steps: [{at: "08:00", warm: 1}, {at: "08:01", warm: 50%}]}',
+    "target": "{kind: target, utilisation: 80%, max: 5}",
+    "ewma": "{kind: predictive, method: ewma, headroom: 2, half_life: 30s}",
+    "holt-winters": "{kind: predictive, method: holt-winters, headroom: 20%, season: 1h}",
+}
+
+
+@pytest.mark.parametrize("kind", POLICIES)
+def test_the_orchestrator_asks_a_policy_with_the_same_numbers_as_the_simulator(kind: str) -> None:
+    text = f"{BASE}pool: {{boot: 45s, max_workers: 6, policy: {POLICIES[kind]}}}\n"
+    scenario = loads(text + 'sim: {start: "08:00"}\n')
+    epoch = 1_700_000_000.0
+    (simulated,) = policies.model(scenario.pool.policy, scenario.pool, scenario).parts
+    asked = policy_spec.policy(
+        msgspec.json.decode(msgspec.json.encode(_target.policy_from(scenario, epoch))),
+        scenario.pool.max_workers,
+        lead_s=scenario.pool.boot.mean,
+        clock=lambda: 0.0,
+        wall=lambda: epoch,
+    )
+    assert (asked.kind, asked.parameters) == (simulated.kind, pytest.approx(simulated.parameters))
+    assert asked.kind == kind

@@ -12,6 +12,7 @@ from system.orchestrator import pools
 from system.orchestrator.boots import BootTimes
 from system.orchestrator.eta import Turnover, eta_ms
 from system.orchestrator.openapi import DOCUMENT
+from system.orchestrator.policy_spec import policy
 from system.orchestrator.pools import BadPool
 from system.protocol.states import Worker, WorkerState
 from system.store.ledger import PoolSnapshot
@@ -45,6 +46,20 @@ def test_a_pool_file_is_read_with_defaults(tmp_path) -> None:
         ({"pools": [{"policy": {"kind": "buffer", "warm": 1, "worm": 2}}]}, "worm"),
         ({"pools": [{"policy": {"kind": "buffer", "warm": 1, "cooldown": "soon"}}]}, "soon"),
         ({"pools": [{"policy": {"kind": "fixed", "size": 1, "min": 3, "max": 2}}]}, "above max"),
+        ({"pools": [{"policy": {"kind": "fixed", "size": 1, "warm": 2}}]}, "takes no warm"),
+        ({"pools": [{"policy": {"kind": "two-tier", "warm": 1, "stopped": 1}}]}, "stopped"),
+        ({"pools": [{"policy": {"kind": "schedule", "steps": []}}]}, "length"),
+        ({"pools": [{"policy": {"kind": "schedule", "steps": [{"warm": 1}]}}]}, "at or at_s"),
+        ({"pools": [{"policy": {"kind": "schedule", "steps": [{"at": "8", "warm": 1}]}}]}, "'8'"),
+        (
+            {"pools": [{"policy": {"kind": "schedule", "steps": [{"at_s": 1, "warm": 1}] * 2}}]},
+            "in order",
+        ),
+        ({"pools": [{"policy": {"kind": "target"}}]}, "needs utilisation"),
+        ({"pools": [{"policy": {"kind": "target", "utilisation": "0%"}}]}, "not above 0%"),
+        ({"pools": [{"policy": {"kind": "predictive"}}]}, "needs method"),
+        ({"pools": [{"policy": {"kind": "predictive", "method": "guess"}}]}, "guess"),
+        ({"pools": [{"policy": {"kind": "predictive", "method": "mtginf"}}]}, "a forecast"),
         ({"pools": [{"boot": {"dist": "normal", "mean": 1}}]}, "normal"),
         ({"pools": [{"boot": {"dist": "lognormal", "mean": 1}}]}, "mean and cv"),
         ({"pools": [{"boot": {"dist": "exponential", "mean": 0}}]}, "above 0"),
@@ -80,6 +95,57 @@ def test_the_quota_caps_the_policy() -> None:
     assert pools.policy({"kind": "fixed", "size": 3}, None).parameters[3] == math.inf
 
 
+NOON = 1_700_000_000 // 86_400 * 86_400 + 43_200.0
+"""A Unix time at 12:00 UTC."""
+
+
+def spec(given, **times) -> pools.PolicySpec:
+    return policy(given, None, clock=lambda: 100.0, wall=lambda: NOON, **times)
+
+
+def decided(found: pools.PolicySpec, now_s: float, *, serving: int, sessions: int) -> tuple:
+    """(launch, terminate) of a pool of idle and busy workers with one slot each."""
+    idle = serving - sessions
+    observation = (now_s, idle, sessions, 0, 0, 0, serving, 0, idle, 1)
+    actions, _ = found.decide(observation, found.parameters, found.memory)
+    return actions[0], actions[1]
+
+
+def test_a_schedule_goes_by_the_time_of_day_in_utc() -> None:
+    steps = [{"at": "08:00", "warm": 1}, {"at": "12:30", "warm": 4}]
+    found = spec({"kind": "schedule", "steps": steps})
+    assert decided(found, 100.0, serving=1, sessions=0) == (0, 0)
+    assert decided(found, 100.0 + 1801, serving=1, sessions=0) == (3, 0)
+
+
+def test_a_schedule_may_count_from_another_midnight() -> None:
+    given = {"kind": "schedule", "steps": [{"at_s": 0.0, "warm": 1}, {"at_s": 10, "warm": 4}]}
+    found = spec(given | {"midnight_s": NOON})
+    assert decided(found, 109.0, serving=1, sessions=0) == (0, 0)
+    assert decided(found, 111.0, serving=1, sessions=0) == (3, 0)
+
+
+def test_a_target_follows_the_sessions() -> None:
+    found = spec({"kind": "target", "utilisation": "50%"})
+    assert decided(found, 100.0, serving=4, sessions=3) == (2, 0)
+    assert spec({"kind": "target", "utilisation": 0.5}).parameters == found.parameters
+
+
+def test_a_prediction_looks_as_far_ahead_as_a_launch_takes() -> None:
+    given = {"kind": "predictive", "method": "ewma", "headroom": "10%", "half_life": "1min"}
+    assert spec(given, lead_s=45.0).parameters[6:] == (45.0, 60.0)
+    assert spec(given).parameters[:2] == (0, 0.1)
+    assert spec(given).kind == "ewma"
+    assert len(spec(given).memory) > 2
+
+
+def test_a_forecast_counts_from_its_unix_time() -> None:
+    forecast = {"origin_s": NOON, "step_s": 10.0, "values": [0.0, 3.0, 3.0]}
+    found = spec({"kind": "predictive", "method": "mtginf", "forecast": forecast})
+    assert decided(found, 100.0, serving=1, sessions=0) == (0, 1)
+    assert decided(found, 115.0, serving=1, sessions=0) == (2, 0)
+
+
 @pytest.mark.parametrize(
     ("given", "mean_s"),
     [
@@ -93,6 +159,7 @@ def test_the_quota_caps_the_policy() -> None:
 )
 def test_boot_delays_have_the_mean_they_were_given(given, mean_s: float) -> None:
     boots = BootTimes(given, seed=1)
+    assert boots.mean_s == pytest.approx(mean_s)
     assert statistics.fmean(boots.delay_s(i) for i in range(4000)) == pytest.approx(
         mean_s, rel=0.06
     )

@@ -22,6 +22,7 @@ USES = {
     "policy.schedule": 'pool: {policy: {kind: schedule, steps: [{at: "08:00", warm: 1}]}}\n',
     "policy.target": "pool: {policy: {kind: target, utilisation: 80%}}\n",
     "policy.predictive": "pool: {policy: {kind: predictive, method: ewma}}\n",
+    "policy.mtginf": "pool: {policy: {kind: predictive, method: mtginf}}\n",
     "policy.two-tier": "pool: {policy: {kind: two-tier, warm: 1, stopped: 1}}\n",
     "policy.max": "pool: {policy: [{kind: fixed, size: 1}, {kind: buffer, warm: 1}]}\n",
     "gate.strict": WAIT % ", strict: true",
