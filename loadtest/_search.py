@@ -15,8 +15,8 @@ from scenarios.gates import Gate
 from scenarios.load import CapacityLoad
 from scenarios.schedule import StageSpan
 
-JOIN_S: Final = 20.0
-"""A step's viewers get so long to join; who has not by then fails the step."""
+JOIN_S: Final = 10.0
+"""A step's viewers get so long to join, unless one fails to; who has not fails the step."""
 SETTLE_S: Final = 2.0
 """From the last join to what is judged: first pictures and settings are no steady state."""
 LOOK_EVERY_S: Final = 0.2
@@ -54,6 +54,7 @@ class Search:
         self._window = Window()
         self._stage = ""
         self._judged = False
+        self._failed = False
 
     @property
     def rate(self) -> float:
@@ -65,7 +66,10 @@ class Search:
         """Take what a process tells of its viewers."""
         if self._judged:
             self._window.add_seconds(pulse)
-        self._window.add_sessions(pulse.by_stage.get(self._stage, {}))
+        samples = pulse.by_stage.get(self._stage, {})
+        self._window.add_sessions(samples)
+        failed = samples.get("session.failed")
+        self._failed = self._failed or bool(failed and failed["total"])
 
     def run(self) -> None:
         """Go through the steps."""
@@ -79,10 +83,11 @@ class Search:
     def _step(self, users: int) -> Step:
         self._stage = f"viewers-{users}"
         self._window = Window()
+        self._failed = False
         self._enter(self._stage)
         self.users = users
         deadline_s = self._elapsed_s() + JOIN_S + users / self.rate
-        while self._watching < users and self._elapsed_s() < deadline_s:
+        while self._watching < users and not self._failed and self._elapsed_s() < deadline_s:
             self._sleep(LOOK_EVERY_S)
         self._sleep(SETTLE_S)
         from_s = self._elapsed_s()

@@ -52,16 +52,16 @@ def component(
 ) -> str:
     """Name the part of the system behind ``metric`` in ``stage``.
 
-    ``before`` is a stage in which all was well. Joins point to the phase that
-    grew most, failures to their commonest reason, latency and frames to the
+    ``before`` is a stage in which all was well. Failures point to their
+    commonest reason, joins to the phase that grew most, latency and frames to the
     network where it lost or slowed packets, else to the busiest process.
     """
     if metric.startswith("pool."):
         return "pool"
-    if metric.startswith("session.join"):
-        return _by_phase(samples, spans, stage, before)
     if metric.startswith("session."):
-        return _by_reason(run, metric, stage) or _by_phase(samples, spans, stage, before)
+        # A failed join ranks last among join times: it may be what missed the gate.
+        failed = "session.failed" if metric.startswith("session.join") else metric
+        return _by_reason(run, failed, stage) or _by_phase(samples, spans, stage, before)
     if metric.startswith("net.") or _network(samples, spans, stage, before):
         return "network"
     return _busiest(run, spans, stage)
