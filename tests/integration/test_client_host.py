@@ -214,16 +214,23 @@ async def test_a_session_that_gets_another_worker_is_neither_failed_nor_interrup
     assert (values["session.failed"], values["session.interrupted"]) == (0, 0)
 
 
+def kinds(streamer: Streamer) -> set[str]:
+    return {type(edit).__name__ for edit in streamer.edits}
+
+
 async def test_viewers_drag_and_connect_the_devices_that_the_scene_has(tmp_path: Path) -> None:
     mix = {"device:drag": 0.7, "connection:create": 0.3}
     async with hosting() as (parent, streamer):
         parent.helper.send(Run(epoch=time.time(), parts=str(tmp_path), node="helper-0", stages=()))
-        parent.helper.send(start(streamer, "a", input=InputMix(rate=60.0, mix=mix)))
+        load = InputMix(rate=60.0, mix=mix)
+        parent.helper.send(start(streamer, "a", session_s=None, input=load))
+        async with asyncio.timeout(30):
+            while kinds(streamer) != {"DeviceDrag", "ConnectionCreate"}:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        parent.helper.send(Stop(id="a"))
         assert (await parent.expect(Ended)).outcome == "ok"
         parent.helper.send(Drain())
         await parent.expect(Drained)
-    kinds = {type(edit).__name__ for edit in streamer.edits}
-    assert kinds == {"DeviceDrag", "ConnectionCreate"}
 
 
 def test_a_helper_ends_when_its_parent_is_killed() -> None:
