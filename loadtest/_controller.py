@@ -121,9 +121,12 @@ class Controller:
             Refusal, StackError, HelperGone: it cannot start; one line says why.
         """
         if self.settings.host is None:
-            self._embedded.start(loads(self._scenario_text(users, rate, FOR_EVER_S), host=None))
+            self._embedded.start(self._scenario(self._scenario_text(users, rate, FOR_EVER_S)))
         if not self._distributed:
             self._swarms.prepare()
+
+    def _scenario(self, text: str) -> Scenario:
+        return loads(text, self.settings.scenario_file or "<scenario>", host=None)
 
     def _scenario_text(self, users: int, rate: float, run_time_s: float) -> str:
         if self.settings.scenario_text is not None:
@@ -141,7 +144,7 @@ class Controller:
     def _begin(self, host: str | None, users: int, rate: float, run_time_s: float | None) -> None:
         settings = self.settings
         text = self._scenario_text(users, rate, run_time_s or FOR_EVER_S)
-        scenario = loads(text, host=None)
+        scenario = self._scenario(text)
         url, secret = self._target(host, scenario)
         writer = self._new_run_dir(scenario, text, url if secret is None else "embedded")
         self._swarms.prepare()
@@ -174,6 +177,7 @@ class Controller:
         self._run = run
         self._live = watch.live
         self.gated = bool(scenario.gates)
+        files = writer.path / rundir.FILES
         self._swarms.begin(
             Order(
                 run_dir=str(writer.path.resolve()),
@@ -184,6 +188,7 @@ class Controller:
                 users=max(users, 1),
                 joins_per_s=settings.joins_per_s,
                 token_file=None if settings.token_file is None else str(settings.token_file),
+                files=str(files.resolve()) if files.is_dir() else None,
                 secret=secret,
             )
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentTypeError
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ class Settings:
     scenario: Scenario | None = None
     scenario_text: str | None = None
     """The scenario file, verbatim."""
+    scenario_file: str | None = None
     run_dir: Path | None = None
     token_file: Path | None = None
     helpers: int = 1
@@ -124,6 +126,7 @@ def check(options: Mapping[str, Any]) -> Settings:
         host=host,
         scenario=scenario,
         scenario_text=text,
+        scenario_file=options["scenario"] or None,
         run_dir=_run_dir(options["run_dir"]),
         token_file=_token_file(options["token_file"], host),
         helpers=options["helpers"],
@@ -173,7 +176,9 @@ def _scenario(file: str | None, host: Host) -> tuple[str | None, Scenario | None
         return None, None
     try:
         text = read(file)
-        return text, loads(text, file, host=host)
+        scenario = loads(text, file, host=host)
+        scenario.read_files()
+        return text, scenario
     except ScenarioError as error:
         raise Refusal(str(error)) from None
 
@@ -235,13 +240,21 @@ def _check_load(options: Mapping[str, Any], settings: Settings) -> None:
         )
     if isinstance(scenario.load, CapacityLoad):
         return
-    peak = max(max(stage.rate_per_s, stage.end_rate_per_s) for stage in scenario.load.stages)
+    try:
+        peak = _peak_per_s(scenario, scenario.load)
+    except schedule.TooManyArrivals as error:
+        raise Refusal(f"{options['scenario']}: {error}") from None
     if cap is not None and peak > cap:
         raise Refusal(
             f"the scenario asks for up to {peak:g} joins/s, above the cap of {cap:g}/s: "
             "raise it with --join-rate-cap RATE, or lift it with none"
         )
-    try:
-        schedule.arrivals(scenario)
-    except schedule.TooManyArrivals as error:
-        raise Refusal(f"{options['scenario']}: {error}") from None
+
+
+def _peak_per_s(scenario: Scenario, load: OpenLoad) -> float:
+    """The highest rate of the stages, or of any second of a trace; raises TooManyArrivals."""
+    arrivals = schedule.arrivals(scenario)
+    if load.arrivals.trace is None:
+        return max(max(stage.rate_per_s, stage.end_rate_per_s) for stage in load.stages)
+    seconds = Counter(int(arrival.at_s) for arrival in arrivals)
+    return float(max(seconds.values(), default=0))

@@ -17,6 +17,7 @@ class Order:
     ``epoch`` is second 0 on CLOCK_REALTIME. ``users`` is how many viewers a
     closed load has, whatever its scenario says. ``secret`` signs join tokens of
     the embedded stack; ``token_file`` holds the token for another host.
+    ``files`` is where copies of the files that the scenario names are.
     """
 
     run_dir: str
@@ -29,6 +30,7 @@ class Order:
     users: int = 1
     joins_per_s: float | None = None
     token_file: str | None = None
+    files: str | None = None
     secret: str | None = field(default=None, repr=False)
 
     @property

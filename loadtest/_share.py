@@ -36,7 +36,9 @@ class RunShare:
 
     def __init__(self, order: Order) -> None:
         self.order = order
-        self.scenario: Scenario = loads(order.scenario_text, host=None)
+        self.scenario: Scenario = loads(
+            order.scenario_text, host=None, base=None if order.files is None else Path(order.files)
+        )
         self.is_open = isinstance(self.scenario.load, OpenLoad)
         self.searches = isinstance(self.scenario.load, CapacityLoad)
         if not self.is_open and not self.searches:

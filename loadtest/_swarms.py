@@ -4,7 +4,8 @@ Messages between master and workers, by name:
 
 ==========  =========  =====================================================
 prepare     to worker  have helpers ready; answered with ``prepared``
-prepared    to master  ``{"error": str | None}``
+prepared    to master  ``{"error": str | None, "machine": str}``
+file        to worker  ``{"name", "data", "last"}``: a file of the scenario, to another machine
 begin       to worker  an ``Order``; comes before Locust's own start of users
 drain       to worker  end the share; answered with parts, then ``drained``
 enter       to worker  ``{"stage"}``: a capacity search goes on to its next step
@@ -18,7 +19,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -29,7 +32,7 @@ from gevent.lock import RLock
 from locust.runners import MasterRunner, WorkerRunner
 
 from loadtest._helpers import DRAIN_S, READY_S
-from loadtest._order import Order
+from loadtest._order import Order, machine_id
 from loadtest._pulse import Pulse
 from loadtest._swarm import Outcome, Swarm
 from system.client.errors import HelperGone
@@ -98,6 +101,7 @@ class WorkerSwarms:
         self._runner = runner
         self._parts = Path()
         self._errors: dict[str, str | None] = {}
+        self._machines: dict[str, str] = {}
         self._outcomes: dict[str, list[str]] = {}
         self._members: list[str] = []
         self._changed = Event()
@@ -138,6 +142,10 @@ class WorkerSwarms:
         self._parts = Path(order.run_dir) / "parts"
         self._outcomes = {}
         for index, member in enumerate(self._members):
+            if order.files is not None and self._machines.get(member) != order.machine:
+                for file in sorted(Path(order.files).iterdir()):
+                    for piece in _pieces(file):
+                        self._runner.send_message(PREFIX + "file", piece, member)
             mine = replace(order, share_index=index, share_count=len(self._members))
             self._runner.send_message(PREFIX + "begin", mine.plain(), member)
 
@@ -173,6 +181,7 @@ class WorkerSwarms:
 
     def _on_prepared(self, environment: Any, msg: Any) -> None:
         self._errors[msg.node_id] = msg.data["error"]
+        self._machines[msg.node_id] = str(msg.data["machine"])
         self._changed.set()
 
     def _on_pulse(self, environment: Any, msg: Any) -> None:
@@ -204,10 +213,12 @@ class WorkerSide:
         self._pace = pace
         self._lock = RLock()
         runner.register_message(PREFIX + "prepare", self._on_prepare, concurrent=True)
+        runner.register_message(PREFIX + "file", self._on_file)
         runner.register_message(PREFIX + "begin", self._on_begin)
         runner.register_message(PREFIX + "enter", self._on_enter)
         runner.register_message(PREFIX + "drain", self._on_drain, concurrent=True)
         self._order: Order | None = None
+        self._files: Path | None = None
         swarm.tell = lambda pulse: self._send("pulse", pulse.plain())
 
     def start(self) -> None:
@@ -228,6 +239,9 @@ class WorkerSide:
                 return
             self._order = None
             outcome = self._swarm.drain()
+            if self._files is not None:
+                shutil.rmtree(self._files, ignore_errors=True)
+                self._files = None
             self._send_parts(outcome)
             self._send("drained", {"problems": outcome.problems})
 
@@ -238,14 +252,7 @@ class WorkerSide:
 
     def _send_parts(self, outcome: Outcome) -> None:
         for file in outcome.files:
-            data = file.read_bytes()
-            pieces = range(0, max(len(data), 1), PIECE_BYTES)
-            for at in pieces:
-                piece = {
-                    "name": file.name,
-                    "data": data[at : at + PIECE_BYTES],
-                    "last": at == pieces[-1],
-                }
+            for piece in _pieces(file):
                 self._send("part", piece)
         self._swarm.forget(outcome)
 
@@ -258,13 +265,34 @@ class WorkerSide:
             self._swarm.start_helpers()
         except HelperGone as gone:
             error = str(gone)
-        self._send("prepared", {"error": error})
+        self._send("prepared", {"error": error, "machine": machine_id()})
+
+    def _on_file(self, environment: Any, msg: Any) -> None:
+        if self._files is None:
+            self._files = Path(tempfile.mkdtemp(prefix="remote-render-files-"))
+        with (self._files / Path(str(msg.data["name"])).name).open("ab") as file:
+            file.write(msg.data["data"])
 
     def _on_begin(self, environment: Any, msg: Any) -> None:
-        self._order = Order(**msg.data)
+        order = Order(**msg.data)
+        if self._files is not None:
+            order = replace(order, files=str(self._files))
+        self._order = order
 
     def _on_enter(self, environment: Any, msg: Any) -> None:
         self._swarm.enter(str(msg.data["stage"]))
 
     def _on_drain(self, environment: Any, msg: Any) -> None:
         self.drain()
+
+
+def _pieces(file: Path) -> Iterator[dict[str, Any]]:
+    """A file as messages that are not too long."""
+    data = file.read_bytes()
+    pieces = range(0, max(len(data), 1), PIECE_BYTES)
+    for at in pieces:
+        yield {
+            "name": file.name,
+            "data": data[at : at + PIECE_BYTES],
+            "last": at == pieces[-1],
+        }

@@ -42,6 +42,8 @@ from scenarios.loader import loads
 from scenarios.model import Scenario
 from scenarios.schedule import StageSpan
 
+FILES = "files"
+"""Copies of the files that the scenario names, so that a run can be read without them."""
 UNFINISHED = "the run was not finished: it ended without a word, or is still in progress"
 
 
@@ -105,6 +107,7 @@ class RunWriter:
         try:
             self.parts.mkdir(exist_ok=True)
             (path / "scenario.yaml").write_text(scenario_text, encoding="utf-8", newline="")
+            scenario.keep_files(path / FILES)
         except OSError as error:
             raise RunDirError(f"{path}: cannot be written: {error.strerror}") from None
         write_json(path / "run.json", asdict(self.info))
@@ -158,13 +161,15 @@ class RunReader:
         self.info = read_info(self.path)
         file = self.path / "scenario.yaml"
         named = self.info.scenario_file
+        kept = self.path / FILES
+        beside = None if named is None else Path(named).parent
         try:
             self.scenario_text = file.read_bytes().decode("utf-8")
             self.scenario: Scenario = loads(
                 self.scenario_text,
                 str(file),
                 host=None,
-                base=None if named is None else Path(named).parent,
+                base=kept if kept.is_dir() else beside,
             )
         except (OSError, UnicodeDecodeError) as error:
             raise RunDirError(f"{file}: cannot be read: {error}") from None

@@ -158,6 +158,9 @@ class Empirical(FromFile, _Times):
     def read(self) -> None:
         len(self.values)
 
+    def named(self) -> str | None:
+        return self.file
+
 
 @lru_cache(maxsize=16)
 def _column(stamp: tuple[str, int, int], column: str, unit_s: float) -> array[float]:

@@ -1,13 +1,15 @@
 """Reads the CSV files that a scenario names, when they are first needed.
 
-A path counts from the scenario file. Rows are numbered as a spreadsheet does:
-the header is row 1.
+A path counts from the scenario file; a copy that was kept there (``keep``) goes
+before it. Rows are numbered as a spreadsheet does: the header is row 1.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import math
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,13 +49,35 @@ class FromFile(Strict):
     def read(self) -> None:
         """Read the file; raise ScenarioError where it is unfit."""
 
+    def named(self) -> str | None:
+        """The file as it is written, where there is one."""
+        return None
+
+    def keep(self, directory: Path) -> None:
+        """Copy the file to where a scenario with ``directory`` as its base finds it.
+
+        Raises OSError.
+        """
+        written = self.named()
+        if written is not None:
+            directory.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self._path(written), directory / _kept(written))
+
     def _path(self, written: str) -> Path:
-        return Path(written) if self._origin is None else self._origin.base / written
+        if self._origin is None:
+            return Path(written)
+        kept = self._origin.base / _kept(written)
+        return kept if kept.is_file() else self._origin.base / written
 
     def _unfit(self, key: str, message: str) -> ScenarioError:
         if self._origin is None:
             return ScenarioError([Problem("<scenario>", 0, 0, (key,), message)])
         return ScenarioError([self._origin.document.problem((*self._origin.place, key), message)])
+
+
+def _kept(written: str) -> str:
+    """Name of a copy: paths may be absolute, or lead out of any directory."""
+    return f"{hashlib.sha256(written.encode()).hexdigest()[:8]}-{Path(written).name}"
 
 
 def walk(value: Any, document: Document, place: Place = ()) -> Iterator[tuple[FromFile, Place]]:

@@ -68,6 +68,9 @@ class Arrivals(FromFile):
             raise problems(found)
         return self
 
+    def named(self) -> str | None:
+        return self.trace
+
     @property
     def recorded(self) -> tuple[Recorded, ...]:
         """The arrivals of the trace, in order; raise ScenarioError where the file is unfit."""

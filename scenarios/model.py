@@ -122,6 +122,14 @@ class Scenario(Strict):
         if found:
             raise ScenarioError(found)
 
+    def keep_files(self, directory: Path) -> None:
+        """Copy every file that the scenario names; with ``base=directory`` it loads from there.
+
+        Raises OSError; makes no directory where it names none.
+        """
+        for part, _ in files.walk(self, self._document or Document("<scenario>")):
+            part.keep(directory)
+
     def problem(self, place: Place, message: str) -> Problem:
         """Build a problem with the line and column of ``place`` in the file."""
         document = self._document or Document("<scenario>")

@@ -33,7 +33,6 @@ _NO_PROCESSES: Final = "it has no such process"
 
 _MEASURED: Final[Mapping[str, str]] = {
     "source.clip": NOT_YET,
-    "arrivals.trace": NOT_YET,
     "pools": NOT_YET,
     "pool.launch_bucket": NOT_YET,
     "pool.boot_failure": NOT_YET,

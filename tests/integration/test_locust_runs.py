@@ -13,6 +13,8 @@ import pytest
 from fake_streamer import Script, streaming
 from locust_run import LocustRun, free_port, judged, locust, read_json, read_text
 
+from reports.rundir import RunReader
+
 SCENARIO = """\
 version: 1
 name: small
@@ -29,6 +31,20 @@ load:
 pool: {slots_per_worker: 4, policy: {kind: fixed, size: 1}}
 gates:
   - {id: join, metric: session.join_time, stat: p95, "<=": LIMIT}
+"""
+
+
+RECORDED = """\
+version: 1
+name: recorded
+stream: {resolution: 320x180, fps: 20, bitrate: 500kbps}
+load:
+  model: open
+  arrivals: {trace: day.csv, time: at, session: length}
+  input: {rate: 4/s}
+pool: {slots_per_worker: 4, policy: {kind: target, utilisation: 90%, min: 1, interval: 1s}}
+gates:
+  - {id: join, metric: session.join_time, stat: p95, "<=": 1ms}
 """
 
 
@@ -92,8 +108,11 @@ def check_table(table: list[dict[str, Any]], out: Path) -> None:
 async def test_two_processes_share_one_schedule_and_a_failed_gate_is_exit_code_1(
     tmp_path: Path,
 ) -> None:
+    """The schedule is a recorded one, of which the run keeps a copy."""
     out = tmp_path / "run"
-    file = scenario(tmp_path / "small.yaml", "1ms")
+    file = str(tmp_path / "recorded.yaml")
+    (tmp_path / "recorded.yaml").write_text(RECORDED)
+    (tmp_path / "day.csv").write_text("at,length\n10,2\n11,1.5\n12,2\n13,1\n")
     port = str(free_port())
     run = await locust(
         *("--scenario", file, "--run-dir", str(out), "--processes", "2"),
@@ -108,6 +127,8 @@ async def test_two_processes_share_one_schedule_and_a_failed_gate_is_exit_code_1
     assert {begun[f"v{index}"] for index in (1, 3)} == {"locust-1"}
     for row in ("JOIN ", "INPUT ", "STREAM "):
         assert row in run.output
+    (tmp_path / "day.csv").unlink()
+    assert [(*span,) for span in RunReader(out).spans] == [("trace", 0.0, 4.0, True)]
 
 
 async def test_a_lost_helper_fails_its_viewers_and_ctrl_c_still_writes_a_report(

@@ -190,6 +190,28 @@ def test_the_parsed_options_are_plain_enough_for_a_message_to_a_worker() -> None
     assert all(isinstance(value, plain) for value in parse("--helpers", "2").values())
 
 
+TRACE = (
+    "version: 1\nname: recorded\nload:\n  model: open\n"
+    "  arrivals: {trace: day.csv, time: at, session: length}\n"
+)
+
+
+def test_a_trace_is_read_before_anything_starts(check: Check, tmp_path: Path) -> None:
+    file = tmp_path / "recorded.yaml"
+    file.write_text(TRACE)
+    assert f"{file}:5:21: load.arrivals.trace: day.csv: no such file" in refusal(
+        check, "--scenario", str(file)
+    )
+
+
+def test_the_cap_holds_for_the_busiest_second_of_a_trace(check: Check, tmp_path: Path) -> None:
+    file = tmp_path / "recorded.yaml"
+    file.write_text(TRACE)
+    (tmp_path / "day.csv").write_text("at,length\n0,1\n5.1,1\n5.9,1\n")
+    assert check("--scenario", str(file), "--join-rate-cap", "2/s").has_shape
+    assert "up to 2 joins/s" in refusal(check, "--scenario", str(file), "--join-rate-cap", "1/s")
+
+
 @pytest.mark.parametrize(
     ("section", "named"),
     [

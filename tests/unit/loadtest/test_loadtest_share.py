@@ -11,6 +11,7 @@ import pytest
 
 from loadtest._order import Order, machine_id
 from loadtest._share import RunShare
+from scenarios.loader import loads
 from system.client import hostproto
 from system.protocol import tokens
 
@@ -86,6 +87,21 @@ def test_each_session_gets_a_join_token_of_its_own(order: Order) -> None:
     keys = tokens.Keys.from_secret("s" * 40)
     claims = tokens.verify(keys, tokens.Audience.CLIENT, start.token, now_s=time.time())
     assert (claims.subject, claims.project_id) == (start.user_id, start.project_id)
+
+
+def test_a_recorded_load_is_read_from_the_runs_own_copy(order: Order, tmp_path: Path) -> None:
+    text = (
+        "version: 1\nname: recorded\nload:\n  model: open\n"
+        "  arrivals: {trace: day.csv, time: at, session: length}\n"
+    )
+    (tmp_path / "day.csv").write_text("at,length\n10,2\n11.5,3\n")
+    loads(text, str(tmp_path / "s.yaml")).keep_files(tmp_path / "files")
+    (tmp_path / "day.csv").unlink()
+    share = RunShare(replace(order, scenario_text=text, files=str(tmp_path / "files")))
+    assert [(arrival.at_s, arrival.session_s) for arrival in share.arrivals] == [
+        (0.0, 2.0),
+        (1.5, 3.0),
+    ]
 
 
 def test_a_token_file_is_read_again_and_survives_a_moment_of_absence(

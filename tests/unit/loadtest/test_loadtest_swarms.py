@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,7 +14,7 @@ import pytest
 from locust.runners import MasterRunner, WorkerRunner
 
 from loadtest import _swarms
-from loadtest._order import Order
+from loadtest._order import Order, machine_id
 from loadtest._swarm import Outcome, Swarm
 from loadtest._swarms import PREFIX, WorkerSide, WorkerSwarms
 from system.client.errors import HelperGone
@@ -203,6 +204,34 @@ def test_parts_of_another_machine_arrive_in_pieces_and_whole(
     assert master.drain() == []
     parts = Path(order.run_dir) / "parts"
     assert {file.name: file.read_bytes() for file in parts.iterdir()} == contents
+
+
+def test_files_of_the_scenario_reach_workers_on_other_machines(
+    net: Net,
+    master: WorkerSwarms,
+    order: Order,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(_swarms, "PIECE_BYTES", 10)
+    files = tmp_path / "files"
+    files.mkdir()
+    (files / "1-day.csv").write_text("at,length\n" + "1,2\n" * 30)
+    begin(net, master, replace(order, files=str(files)))
+    (begun,) = net.swarms["a"].begun
+    assert begun.files is not None
+    assert begun.files != str(files)
+    copy = Path(begun.files) / "1-day.csv"
+    assert copy.read_bytes() == (files / "1-day.csv").read_bytes()
+    master.drain()
+    assert not copy.exists()
+
+
+def test_workers_on_this_machine_read_the_files_where_they_are(
+    net: Net, master: WorkerSwarms, order: Order, tmp_path: Path
+) -> None:
+    begin(net, master, replace(order, machine=machine_id(), files=str(tmp_path)))
+    assert net.swarms["a"].begun[0].files == str(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,23 @@ def test_a_file_in_the_way_is_told(tmp_path: Path) -> None:
         new_run_dir("a", tmp_path)
 
 
+def test_a_run_is_read_without_the_files_that_its_scenario_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scenario = tmp_path / "s.yaml"
+    text = (
+        "version: 1\nname: s\n"
+        "load: {model: open, arrivals: {trace: day.csv, time: at, session: length}}\n"
+    )
+    (tmp_path / "day.csv").write_text("at,length\n0,5\n3,7\n")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").mkdir()
+    RunWriter(tmp_path / "run", text, argv=["locust", "--scenario", str(scenario)]).finish()
+    (tmp_path / "day.csv").unlink()
+    (span,) = RunReader(tmp_path / "run").spans
+    assert (span.name, span.end_s) == ("trace", 10.0)
+
+
 def test_parts_of_several_processes_are_merged_in_order_of_time(tmp_path: Path) -> None:
     writer = RunWriter(tmp_path, SCENARIO)
     writer.write_rows("events", "helper-0", [event(3.0, "a", "hold", "input.lost", 0.0)])

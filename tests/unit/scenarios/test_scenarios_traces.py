@@ -14,6 +14,13 @@ from scenarios.loader import ScenarioError, load, loads
 from scenarios.model import Scenario
 
 TRACE = "{trace: day.csv, time: t, session: s}"
+TRACED = """\
+version: 1
+name: recorded
+load:
+  model: open
+  arrivals: {trace: "%s", time: at, session: length}
+"""
 
 
 def scenario(directory: Path, csv: str, arrivals: str = TRACE, rest: str = "") -> Scenario:
@@ -219,3 +226,26 @@ def test_an_unfit_empirical_distribution_is_told(tmp_path: Path, csv: str, messa
     with pytest.raises(ScenarioError) as caught:
         found.read_files()
     assert str(caught.value) == f"a.yaml:4:38: pool.boot.file: {message}"
+
+
+@pytest.mark.parametrize("written", ["day.csv", "../data/day.csv", "ABSOLUTE"])
+def test_a_scenario_loads_from_copies_of_its_files_wherever_they_were(
+    tmp_path: Path, written: str
+) -> None:
+    home, kept = tmp_path / "scenarios", tmp_path / "run" / "files"
+    named = written.replace("ABSOLUTE", str(tmp_path / "day.csv"))
+    file = home / named
+    for directory in (home, file.parent):
+        directory.mkdir(exist_ok=True)
+    file.write_text("at,length\n0,5\n3,7\n")
+    text = TRACED % named
+    loads(text, str(home / "s.yaml")).keep_files(kept)
+    file.unlink()
+    scenario = loads(text, "elsewhere.yaml", base=kept)
+    assert [arrival.session_s for arrival in schedule.arrivals(scenario)] == [5.0, 7.0]
+
+
+def test_a_scenario_without_files_keeps_none(tmp_path: Path) -> None:
+    text = "version: 1\nname: s\nload: {model: closed, users: 1, for: 5s}\n"
+    loads(text).keep_files(tmp_path / "files")
+    assert not (tmp_path / "files").exists()
