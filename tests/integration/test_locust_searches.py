@@ -1,11 +1,16 @@
-"""Runs that end when they have their answer: a capacity search, a gate that aborts."""
+"""A capacity search, a gate that aborts, and a generator that was kept from its core.
+
+All three at once: each spends its time waiting.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 from fake_streamer import Script, Streamer, streaming
 from locust_run import LocustRun, judged, read_json
 
@@ -31,7 +36,15 @@ gates:
   - {id: join,   metric: session.join_time, stat: p95,  "<=": 10s}
   - {id: errors, metric: session.failed,    stat: mean, "<=": 10%, abort: {after: 2s}}
 """
+STARVED = """\
+version: 1
+name: starved
+load: {model: closed, users: 1, for: 6s, input: {rate: 4/s}}
+gates:
+  - {id: i2f, metric: input.to_frame, stat: p50, "<=": 500ms}
+"""
 ADMITTED = 3
+STOPPED_S = 0.15
 NOBODY = Script(fps=20, error=ErrorCode.NO_CAPACITY)
 
 
@@ -44,17 +57,41 @@ async def run(tmp_path: Path, text: str, streamer: Streamer) -> LocustRun:
     )
 
 
-async def test_searches_and_aborted_runs_end_by_themselves(tmp_path: Path) -> None:
-    async with streaming(Script(fps=20)) as full, streaming(NOBODY) as empty:
+async def starve(run: LocustRun, streamer: Streamer) -> None:
+    """Keep the generator from its core for half of the time, while it has a viewer."""
+    await run.until(lambda: bool(streamer.peers))
+    (helper,) = run.helpers()
+    with suppress(psutil.NoSuchProcess):
+        while run.process.returncode is None:
+            helper.suspend()
+            await asyncio.sleep(STOPPED_S)
+            helper.resume()
+            await asyncio.sleep(STOPPED_S)
+
+
+async def test_searches_and_aborted_runs_end_by_themselves_and_a_starved_one_is_invalid(
+    tmp_path: Path,
+) -> None:
+    script = Script(fps=20)
+    async with streaming(script) as full, streaming(NOBODY) as empty, streaming(script) as other:
         began = time.monotonic()
-        search, abort = await asyncio.gather(
-            run(tmp_path, SEARCH, full), run(tmp_path, ABORT, empty)
+        search, abort, starved = await asyncio.gather(
+            run(tmp_path, SEARCH, full),
+            run(tmp_path, ABORT, empty),
+            run(tmp_path, STARVED, other),
         )
+        starving = asyncio.create_task(starve(starved, other))
         await search.until(lambda: len(full.peers) >= ADMITTED)
-        full.script.error = ErrorCode.NO_CAPACITY
-        await asyncio.gather(search.end(), abort.end())
-        assert time.monotonic() - began < 50
-    assert search.left() + abort.left() == []
+        full.script = NOBODY
+        await asyncio.gather(search.end(), abort.end(), starved.end(), starving)
+        assert time.monotonic() - began < 60
+    assert search.left() + abort.left() + starved.left() == []
+
+    assert starved.code == 4, starved.output
+    info = read_json(tmp_path / "starved", "run.json")
+    assert not info["validity"]["valid"]
+    assert "INVALID      the generator's event loop lagged by" in starved.output
+    assert "PASS         i2f" in starved.output
 
     out = tmp_path / "search"
     assert judged(search, out, 0), search.output
