@@ -67,10 +67,10 @@ class LocustRun:
                     raise AssertionError((await self.end()).output)
                 await asyncio.sleep(0.2)
 
-    async def end(self) -> LocustRun:
+    async def end(self, deadline_s: float = DEADLINE_S) -> LocustRun:
         """Wait for the end; kills what hangs, and that fails the test."""
         try:
-            async with asyncio.timeout(DEADLINE_S):
+            async with asyncio.timeout(deadline_s):
                 out, _ = await self.process.communicate()
         except TimeoutError:
             for process in self.left():
@@ -97,9 +97,9 @@ class LocustRun:
         return [p for p in self.left() if "system.client.host" in p.cmdline()]
 
 
-async def locust(*arguments: str) -> LocustRun:
+async def locust(*arguments: str, deadline_s: float = DEADLINE_S) -> LocustRun:
     """Run Locust to its end; nothing may be left of it."""
-    run = await (await LocustRun.start(*arguments)).end()
+    run = await (await LocustRun.start(*arguments)).end(deadline_s)
     assert run.left() == [], run.output
     return run
 
