@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from reports import github
 from reports.assess import Assessment, assess
 from reports.build import write
 from reports.capacity import Capacity
@@ -17,6 +19,7 @@ def judge(run_dir: Path) -> Assessment:
     """Assess a finished run and write its report; raises RunDirError."""
     assessment = assess(RunReader(run_dir))
     write(assessment)
+    github.append_summary(assessment, os.environ)
     return assessment
 
 
@@ -52,6 +55,7 @@ def block(assessment: Assessment, run_dir: Path) -> str:
     lines += [
         f"{assessment.verdict.word}: {assessment.verdict.reason}",
         f"report: {run_dir / 'report.html'}",
+        *github.workflow_commands(assessment, os.environ),
         "",
     ]
     return "\n".join(lines)

@@ -127,6 +127,17 @@ def test_a_run_that_is_stopped_early_is_reported_and_cannot_pass(
     assert f"report: {tmp_path}/run/report.html" in bench.controller.block
 
 
+def test_github_is_told_of_a_run_where_it_asks(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    bench.begin()
+    bench.controller.finish()
+    assert "stopped after 0 s of 100 s" in (tmp_path / "summary.md").read_text()
+    assert "::error title=INVALID%3A open::" in bench.controller.block
+
+
 def test_to_drain_and_finish_twice_is_to_do_it_once(bench: Bench) -> None:
     bench.begin()
     bench.controller.drain()
