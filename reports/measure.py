@@ -22,6 +22,7 @@ from reports import pools
 from reports.attributes import attributes
 from reports.rundir import RunReader
 from reports.samples import Bools, Floats, Ints, Samples, stage_codes
+from scenarios.load import CapacityLoad
 from scenarios.schedule import StageSpan
 from system.client.histogram import GROWTH, LogHistogram
 from system.protocol.metrics import CENSORED_BY, METRICS, Per
@@ -37,6 +38,7 @@ def measure(run: RunReader) -> dict[str, Samples]:
     found = {
         **_event_metrics(run),
         **dict(_second_metrics(run)),
+        **_freezes_by_step(run),
         **dict(pools.metrics(run, replications(run, run.system["node"]))),
     }
     return {name: found[name] for name in METRICS if name in found}
@@ -200,6 +202,34 @@ def _joined(first: Samples, second: Samples) -> Samples:
         np.concatenate([first.stages, second.stages]),
         replications=days,
     )
+
+
+def _freezes_by_step(run: RunReader) -> dict[str, Samples]:
+    """The time frozen of each session in each step of a capacity search.
+
+    Its sessions go on from step to step: over its whole length, one that began
+    in the first step would count there for what it suffered in the last.
+    """
+    if not isinstance(run.scenario.load, CapacityLoad):
+        return {}
+    t_s = run.samples["t_us"].to_numpy(dtype=np.float64) / 1e6
+    rows = run.samples.assign(t_s=t_s, step=stage_codes(t_s, run.spans))
+    rows = rows[rows["step"] >= 0]
+    if rows.empty:
+        return {}
+    each = rows.groupby(["session_id", "step"], observed=True).agg(
+        frozen_s=("freeze_s", "sum"), watched_s=("duration_s", "sum"), t_s=("t_s", "min")
+    )
+    sessions = rows["session_id"].cat.categories.get_indexer(each.index.get_level_values(0))
+    values = (each["frozen_s"] / each["watched_s"]).clip(upper=1.0).to_numpy(dtype=np.float64)
+    found = Samples(
+        METRICS["video.freeze_ratio"],
+        values,
+        sessions.astype(np.int64),
+        each["t_s"].to_numpy(dtype=np.float64),
+        each.index.get_level_values(1).to_numpy(dtype=np.int64),
+    )
+    return {found.metric.name: found}
 
 
 def _second_metrics(run: RunReader) -> Iterator[tuple[str, Samples]]:

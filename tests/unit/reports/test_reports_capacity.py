@@ -15,6 +15,7 @@ from reports.assess import Assessment, assess
 from reports.html import html
 from reports.levels import levels
 from reports.markdown import markdown
+from reports.measure import measure
 from reports.rundir import RunReader, RunWriter
 from reports.steps import Step, read_steps
 from reports.summary import summary
@@ -172,3 +173,14 @@ def test_a_search_that_did_not_finish_a_step_still_gets_a_page(tmp_path: Path) -
     assert assessment.verdict.code is Exit.INVALID
     assert "did not finish a step" in html(assessment, [])
     assert "did not finish a step" in markdown(assessment)
+
+
+def test_time_frozen_counts_in_the_step_in_which_it_froze(tmp_path: Path) -> None:
+    run = search(tmp_path / "run", [step(2), step(4, held=False)])
+    samples = pd.read_parquet(run / "samples.parquet")
+    late = (samples["session_id"] == "v0") & (samples["t_us"] >= 13e6)
+    samples.loc[late, "freeze_s"] = 0.25
+    samples.to_parquet(run / "samples.parquet")
+    found = measure(RunReader(run))["video.freeze_ratio"]
+    assert found.values[found.stages == 0].tolist() == [0.0, 0.0]
+    assert sorted(found.values[found.stages == 1]) == [0.0, 0.0, 0.0, 0.25]
