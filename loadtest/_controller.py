@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 import gevent
 from gevent.lock import RLock
 
-from loadtest import _target, _verdict
+from loadtest import _model, _target, _verdict
 from loadtest._embedded import Embedded
 from loadtest._live import Live, Tick
 from loadtest._meter import ProcessMeter
@@ -147,6 +148,10 @@ class Controller:
         scenario = self._scenario(text)
         url, secret = self._target(host, scenario)
         writer = self._new_run_dir(scenario, text, url if secret is None else "embedded")
+        if settings.scenario_file is not None and _model.is_needed(scenario):
+            logger.info("model.simulating")
+            _model.predict(Path(settings.scenario_file), writer.path / "model")
+            writer.register_prediction()
         self._swarms.prepare()
         lead_s = LEAD_S * (2 if self._distributed else 1) if settings.has_shape else 0.0
         epoch = time.time() + lead_s

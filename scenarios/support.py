@@ -50,7 +50,6 @@ _MEASURED: Final[Mapping[str, str]] = {
     "fault.store_outage": NOT_YET,
     "fault.partition": NOT_YET,
     "fault.network": NOT_YET,
-    "gate.agrees_with": NOT_YET,
 }
 
 REFUSED: Final[Mapping[Host, Mapping[str, str]]] = {
