@@ -15,6 +15,19 @@ LIBRARY = Path(__file__).resolve().parents[2] / "scenarios"
 CI_S = 90.0
 LONGEST_S = 300.0
 RECOVERED_S = 15.0
+QUEUE = """\
+version: 1
+name: queue
+stream: {resolution: 320x180, fps: 20, bitrate: 500kbps}
+load:
+  model: open
+  arrivals: {process: deterministic}
+  session: 6s
+  stages: [{name: hold, for: 20s, rate: 0.5/s}]
+pool: {slots_per_worker: 1, policy: {kind: fixed, size: 2}}
+gates:
+  - {id: model, metric: pool.wait_time, stat: mean, agrees_with: sim, within: 40%}
+"""
 
 
 async def run(name: str, out: Path, *arguments: str) -> LocustRun:
@@ -64,3 +77,14 @@ async def test_a_capacity_search_gives_the_same_answer_again(tmp_path: Path) -> 
     step = 4
     assert abs(found[0]["held"] - found[1]["held"]) <= step, found
     assert found[0]["component"] == "worker CPU", found
+
+
+@pytest.mark.timeout(120)
+async def test_a_queue_waits_as_long_as_the_model_says(tmp_path: Path) -> None:
+    """Three viewers' worth of load on two slots: the queue grows as it must."""
+    file, out = tmp_path / "queue.yaml", tmp_path / "run"
+    file.write_text(QUEUE)
+    done = await locust("--scenario", str(file), "--run-dir", str(out))
+    assert judged(done, out, 0), done.output
+    assert "predicted" in done.output
+    assert (out / "model" / "report.html").is_file()
