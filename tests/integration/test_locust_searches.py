@@ -19,7 +19,7 @@ from system.protocol.errors import ErrorCode
 SEARCH = """\
 version: 1
 name: search
-load: {model: capacity, from: 2, step: 2, hold: 2s, max: 8, input: {rate: 4/s}}
+load: {model: capacity, from: 2, step: 2, hold: 1s, max: 8, input: {rate: 4/s}}
 gates:
   - {id: join,   metric: session.join_time, stat: p95,  "<=": 10s}
   - {id: errors, metric: session.failed,    stat: mean, "<=": 0%}
@@ -39,7 +39,7 @@ gates:
 STARVED = """\
 version: 1
 name: starved
-load: {model: closed, users: 1, for: 6s, input: {rate: 4/s}}
+load: {model: closed, users: 1, for: 5s, input: {rate: 4/s}}
 gates:
   - {id: i2f, metric: input.to_frame, stat: p50, "<=": 500ms}
 """
