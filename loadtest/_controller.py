@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +22,7 @@ from loadtest._options import Settings, host_url
 from loadtest._order import Order, machine_id
 from loadtest._pulse import Pulse
 from loadtest._refusal import Refusal, tell
+from loadtest._run import Run
 from loadtest._swarms import Swarms
 from loadtest._watch import NODE, Watch
 from reports import rundir
@@ -32,11 +32,9 @@ from reports.runinfo import Aborted
 from reports.verdict import Exit, worst
 from scenarios import schedule
 from scenarios.errors import ScenarioError
-from scenarios.load import OpenLoad
 from scenarios.loader import loads
 from scenarios.model import Scenario
 from system.client.errors import HelperGone
-from system.protocol.records import SystemRow
 from system.stack.errors import StackError
 
 logger = logging.getLogger(__name__)
@@ -44,41 +42,6 @@ logger = logging.getLogger(__name__)
 LEAD_S: Final = 0.5
 """From the order to second 0 of an open load, so that every process is there in time."""
 FOR_EVER_S: Final = 24 * 3600.0
-EARLY_S: Final = 2.0
-"""A closed run's clock is Locust's, which starts a little before ours."""
-
-
-@dataclass(eq=False)
-class _Run:
-    """A run that has begun."""
-
-    writer: RunWriter
-    scenario: Scenario
-    epoch: float
-    start_at: float
-    planned_s: float | None
-    users: int
-    rate: float
-    watch: Watch
-    drained: bool = False
-    finished: bool = False
-    aborted: bool = False
-    rows: list[SystemRow] = field(default_factory=list)
-    greenlets: list[gevent.Greenlet] = field(default_factory=list)
-
-    @property
-    def elapsed_s(self) -> float:
-        return time.monotonic() - self.start_at
-
-    @property
-    def early(self) -> str:
-        """Why a run that ends now cannot be trusted, or nothing."""
-        if self.aborted:
-            return ""
-        if self.watch.search is not None:
-            return "" if self.watch.search.over else "stopped before the search had an answer"
-        is_open = isinstance(self.scenario.load, OpenLoad)
-        return early(self.planned_s, self.elapsed_s, is_open=is_open)
 
 
 class Controller:
@@ -107,7 +70,7 @@ class Controller:
         self._quit_run = quit_run
         self._users_now = users_now
         self._embedded = Embedded()
-        self._run: _Run | None = None
+        self._run: Run | None = None
         self._runs = 0
         self._live = Live()
         self._lock = RLock()
@@ -169,7 +132,7 @@ class Controller:
             aborted=self._on_aborted,
             problem=writer.add_problem,
         )
-        run = _Run(
+        run = Run(
             writer=writer,
             scenario=scenario,
             epoch=epoch,
@@ -295,7 +258,7 @@ class Controller:
                 if self.settings.scenario is None:
                     self._rewrite_scenario(run, elapsed_s)
 
-    def _rewrite_scenario(self, run: _Run, elapsed_s: float) -> None:
+    def _rewrite_scenario(self, run: Run, elapsed_s: float) -> None:
         """A run without a scenario gets the one that it turned out to be."""
         users = max(run.users, self._users_now(), 1)
         text = self._scenario_text(users, run.rate, max(elapsed_s, 1.0))
@@ -370,13 +333,3 @@ class _Told(suppress):
             Exit.INTERNAL, f"{type(error).__name__}: {error} (-L DEBUG shows where)"
         )
         return True
-
-
-def early(planned_s: float | None, elapsed_s: float, *, is_open: bool) -> str:
-    """Why a run that ended too soon cannot be trusted, or nothing."""
-    if planned_s is None:
-        return ""
-    slack_s = 0.0 if is_open else max(EARLY_S, planned_s / 10)
-    if elapsed_s >= planned_s - slack_s:
-        return ""
-    return f"stopped after {max(elapsed_s, 0.0):.0f} s of {planned_s:.0f} s"

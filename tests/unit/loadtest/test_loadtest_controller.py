@@ -10,7 +10,7 @@ from typing import Any
 import gevent
 import pytest
 
-from loadtest import _controller, _watch
+from loadtest import _run, _watch
 from loadtest._controller import Controller
 from loadtest._options import Settings
 from loadtest._order import Order
@@ -275,7 +275,7 @@ def test_a_capacity_search_asks_for_users_and_its_steps_are_rows(
 def test_only_a_run_that_missed_some_of_its_plan_ended_early(
     planned_s: float | None, elapsed_s: float, is_open: bool, early: bool
 ) -> None:
-    assert bool(_controller.early(planned_s, elapsed_s, is_open=is_open)) is early
+    assert bool(_run.early(planned_s, elapsed_s, is_open=is_open)) is early
 
 
 @pytest.mark.parametrize(

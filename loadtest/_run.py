@@ -1,0 +1,61 @@
+"""A run that has begun: what it is made of, and whether it ended before its time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+import gevent
+
+from loadtest._watch import Watch
+from reports.rundir import RunWriter
+from scenarios.load import OpenLoad
+from scenarios.model import Scenario
+from system.protocol.records import SystemRow
+
+EARLY_S: Final = 2.0
+"""A closed run's clock is Locust's, which starts a little before ours."""
+
+
+@dataclass(eq=False)
+class Run:
+    """A run that has begun."""
+
+    writer: RunWriter
+    scenario: Scenario
+    epoch: float
+    start_at: float
+    planned_s: float | None
+    users: int
+    rate: float
+    watch: Watch
+    drained: bool = False
+    finished: bool = False
+    aborted: bool = False
+    rows: list[SystemRow] = field(default_factory=list)
+    greenlets: list[gevent.Greenlet] = field(default_factory=list)
+
+    @property
+    def elapsed_s(self) -> float:
+        return time.monotonic() - self.start_at
+
+    @property
+    def early(self) -> str:
+        """Why a run that ends now cannot be trusted, or nothing."""
+        if self.aborted:
+            return ""
+        if self.watch.search is not None:
+            return "" if self.watch.search.over else "stopped before the search had an answer"
+        is_open = isinstance(self.scenario.load, OpenLoad)
+        return early(self.planned_s, self.elapsed_s, is_open=is_open)
+
+
+def early(planned_s: float | None, elapsed_s: float, *, is_open: bool) -> str:
+    """Why a run that ended too soon cannot be trusted, or nothing."""
+    if planned_s is None:
+        return ""
+    slack_s = 0.0 if is_open else max(EARLY_S, planned_s / 10)
+    if elapsed_s >= planned_s - slack_s:
+        return ""
+    return f"stopped after {max(elapsed_s, 0.0):.0f} s of {planned_s:.0f} s"
