@@ -39,6 +39,7 @@ class Evidence:
     cores: float
     uses: Sequence[Use] = ()
     generator_cpu: float = 0.0
+    generator_lag_s: float = 0.0
     machine_cpu: float = 0.0
     """Cores in use by whatever runs on this machine."""
     waiting: int = 0
@@ -50,14 +51,16 @@ def blame(metric: str, seen: Evidence) -> str:
     """Name what a missed limit on ``metric`` points to; "" where nothing stands out.
 
     In this order: the queue, for who had to wait; a generator that was full
-    itself; a machine that was full, with its largest user; a process that
-    filled its core; an encoder too slow for the frame rate; a late event loop.
+    itself, or late where nobody can see who else was busy; a machine that was
+    full, with its largest user; a process that filled its core; an encoder too
+    slow for the frame rate; a late event loop.
     """
     if metric.startswith("pool."):
         return "pool"
     if seen.waiting > 0 and metric.startswith("session."):
         return "pool"
-    if seen.generator_cpu >= FULL * seen.cores:
+    late = not seen.uses and seen.generator_lag_s >= LATE_S
+    if late or seen.generator_cpu >= FULL * seen.cores:
         return GENERATOR
     used = _by_role(seen.uses)
     ours = sum(used.values()) + seen.generator_cpu
@@ -70,9 +73,9 @@ def blame(metric: str, seen: Evidence) -> str:
         return f"{max(full, key=lambda use: use.cpu).role} CPU"
     if seen.encode_s >= ENCODER_FULL * seen.frame_s:
         return "encoder"
-    late = [use for use in seen.uses if use.lag_s >= LATE_S]
-    if late:
-        return f"{max(late, key=lambda use: use.lag_s).role} event loop"
+    lagging = [use for use in seen.uses if use.lag_s >= LATE_S]
+    if lagging:
+        return f"{max(lagging, key=lambda use: use.lag_s).role} event loop"
     return ""
 
 

@@ -248,10 +248,10 @@ class Controller:
                 return
             run.drained = True
             with self._told():
-                elapsed_s, early = run.elapsed_s, run.early
+                elapsed_s, problems = run.elapsed_s, run.problems
                 run.watch.stop()
                 gevent.killall(run.greenlets)
-                for problem in [*self._swarms.drain(), *filter(None, [early])]:
+                for problem in [*self._swarms.drain(), *problems]:
                     run.writer.add_problem(problem)
                 renderer, encoder = self._embedded.renderer_and_encoder()
                 run.writer.update(renderer=renderer, encoder=encoder)

@@ -137,11 +137,16 @@ class Embedded:
         return ", ".join(renderers) or "unknown", ", ".join(encoders) or "unknown"
 
 
-def evidence(looks: Sequence[Look], *, generator_cpu: float, fps: float) -> Evidence:
-    """What several looks together say about where the system is at its limit."""
+def evidence(
+    looks: Sequence[Look], *, generator_cpu: float, generator_lag_s: float, fps: float
+) -> Evidence:
+    """What several looks together say about where the system is at its limit.
+
+    Of another host there are none: then the generator alone is seen.
+    """
     cores = float(os.cpu_count() or 1)
     if not looks:
-        return Evidence(cores=cores, generator_cpu=generator_cpu)
+        return Evidence(cores, generator_cpu=generator_cpu, generator_lag_s=generator_lag_s)
     cpu: dict[tuple[str, str], list[float]] = {}
     lag: dict[str, list[float]] = {}
     encode: dict[str, list[float]] = {}
@@ -162,6 +167,7 @@ def evidence(looks: Sequence[Look], *, generator_cpu: float, fps: float) -> Evid
             for (node, role), used in cpu.items()
         ],
         generator_cpu=generator_cpu,
+        generator_lag_s=generator_lag_s,
         machine_cpu=statistics.fmean(look.machine_cpu for look in looks),
         waiting=max(look.pool.waiting if look.pool else 0 for look in looks),
         encode_s=max((statistics.fmean(found) for found in encode.values()), default=0.0),

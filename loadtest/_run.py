@@ -8,6 +8,7 @@ from typing import Final
 
 import gevent
 
+from loadtest._blame import GENERATOR
 from loadtest._watch import Watch
 from reports.rundir import RunWriter
 from scenarios.load import OpenLoad
@@ -41,14 +42,21 @@ class Run:
         return time.monotonic() - self.start_at
 
     @property
-    def early(self) -> str:
-        """Why a run that ends now cannot be trusted, or nothing."""
+    def problems(self) -> list[str]:
+        """Why a run that ends now cannot be trusted."""
+        search = self.watch.search
+        if search is not None:
+            found = [
+                f"the load generator was at its own limit with {step.users} viewers"
+                for step in search.steps
+                if step.component == GENERATOR
+            ]
+            return found if search.over else [*found, "stopped before the search had an answer"]
         if self.aborted:
-            return ""
-        if self.watch.search is not None:
-            return "" if self.watch.search.over else "stopped before the search had an answer"
+            return []
         is_open = isinstance(self.scenario.load, OpenLoad)
-        return early(self.planned_s, self.elapsed_s, is_open=is_open)
+        found_early = early(self.planned_s, self.elapsed_s, is_open=is_open)
+        return [found_early] if found_early else []
 
 
 def early(planned_s: float | None, elapsed_s: float, *, is_open: bool) -> str:

@@ -119,7 +119,10 @@ class Watch:
 
     def _blame(self, step: Step, metric: str) -> str:
         looks = [look for look in self._embedded.looks if step.from_s <= look.t_s < step.to_s]
-        if not looks:
-            return ""  # another host's: the report goes by what its viewers saw
-        seen = evidence(looks, generator_cpu=self.live.cpu, fps=self._scenario.stream.fps)
+        seen = evidence(
+            looks,
+            generator_cpu=self.live.cpu,
+            generator_lag_s=self.live.loop_lag_s,
+            fps=self._scenario.stream.fps,
+        )
         return blame(metric, seen)

@@ -44,6 +44,12 @@ def test_a_slow_picture_points_to_whatever_has_nothing_left(seen: Evidence, comp
     assert blame("input.to_frame", seen) == component
 
 
+def test_a_late_generator_is_suspected_where_nobody_else_can_be_seen() -> None:
+    seen = replace(CALM, generator_lag_s=0.2)
+    assert blame("input.to_frame", seen) == ""
+    assert blame("input.to_frame", replace(seen, uses=())) == "load generator"
+
+
 def test_joins_point_to_the_queue_while_anybody_waits_in_it() -> None:
     seen = replace(busy("default-1", cpu=1.5), waiting=3)
     assert blame("session.join_time", seen) == "pool"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import gevent
 import pytest
@@ -15,6 +16,8 @@ from loadtest._controller import Controller
 from loadtest._options import Settings
 from loadtest._order import Order
 from loadtest._pulse import Pulse
+from loadtest._search import Search
+from reports.steps import Step
 from reports.verdict import Exit
 from scenarios.loader import loads
 from system.client.errors import HelperGone
@@ -258,6 +261,15 @@ def test_a_capacity_search_asks_for_users_and_its_steps_are_rows(
     assert not bench.controller.over
     bench.controller.finish()
     assert run_json(tmp_path / "run")["problems"] == ["stopped before the search had an answer"]
+
+
+def test_a_search_that_found_the_generators_own_limit_has_no_answer(bench: Bench) -> None:
+    bench.begin()
+    run = bench.controller._run
+    assert run is not None
+    broke = Step(6, 0.0, 1.0, held=False, component="load generator")
+    run.watch.search = cast(Search, SimpleNamespace(steps=[broke], over=True))
+    assert run.problems == ["the load generator was at its own limit with 6 viewers"]
 
 
 @pytest.mark.parametrize(

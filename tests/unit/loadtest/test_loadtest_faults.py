@@ -129,7 +129,7 @@ def test_a_fault_that_finds_no_such_worker_makes_the_run_another_one(stack: Stac
 
 
 def test_without_an_answer_of_the_orchestrator_there_is_no_time_to_recovery(stack: Stack) -> None:
-    stack.silent_from_s = 1.1
+    stack.silent_from_s = 3.0
     (row,) = Bench(stack, "{at: 1s, kind: worker_kill}").run(30.0)
     assert row["value"] is None
 
