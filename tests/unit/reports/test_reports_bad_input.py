@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from synthetic_run import SCENARIO, event, process, second
 from reports import tables
 from reports.assess import assess
 from reports.cli import group
-from reports.rundir import UNFINISHED, RunReader, RunWriter
+from reports.rundir import FILES, UNFINISHED, RunReader, RunWriter
 from reports.verdict import Exit
 
 Maker = Callable[..., Path]
@@ -108,7 +109,7 @@ def test_a_page_that_cannot_be_written_is_told(make_run: Maker) -> None:
     assert "plots: cannot be made" in result.stderr
 
 
-def test_a_trace_out_of_reach_leaves_the_stages_that_were_noted(tmp_path: Path) -> None:
+def test_a_run_keeps_its_trace_and_without_it_the_stages_that_were_noted(tmp_path: Path) -> None:
     trace = tmp_path / "away" / "trace.csv"
     trace.parent.mkdir()
     trace.write_text("t,s\n0,5\n10,5\n")
@@ -121,6 +122,8 @@ def test_a_trace_out_of_reach_leaves_the_stages_that_were_noted(tmp_path: Path) 
     RunWriter(tmp_path / "run", text, argv=argv).finish()
     assert RunReader(tmp_path / "run").spans[-1].end_s == 15.0
     trace.unlink()
+    assert RunReader(tmp_path / "run").spans[-1].end_s == 15.0
+    shutil.rmtree(tmp_path / "run" / FILES)
     assert RunReader(tmp_path / "run").spans[-1].end_s == 15.0
     _edit(tmp_path / "run", stages=[])
     result = CliRunner().invoke(group, ["gate", str(tmp_path / "run")])
