@@ -248,10 +248,15 @@ class SessionAssigned(Message, frozen=True, tag="session-assigned"):
 
 
 class ClientDisconnected(Message, frozen=True, tag="client-disconnected"):
-    """The client's signaling socket is gone. Media goes on; silence now ends the session."""
+    """The client's signaling socket is gone. Media goes on; silence now ends the session.
+
+    ``closed``: the client's side ended it, as the system does for a process that
+    dies, so that a short silence is enough.
+    """
 
     session_id: Id
     fence: Fence
+    closed: bool = False
 
 
 class ClientConnected(Message, frozen=True, tag="client-connected"):

@@ -211,7 +211,8 @@ class ClientSession(ClientPlacement):
             return
         if self._begun and not self._leaving:
             node.metrics.sessions.labels("suspended").inc()
-            self._errand("suspend", lambda: departure.suspend(node, placement))
+            closed = self._connection.ended_by_peer
+            self._errand("suspend", lambda: departure.suspend(node, placement, closed=closed))
         else:
             self._errand("release", lambda: departure.release(node, placement, reason))
 

@@ -29,6 +29,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 _SECOND_LOOK_S: Final = 0.1
 """A silent peer is looked at again after this, once the loop has read its sockets."""
 
+_BY_PEER: Final = frozenset({"left", "dropped", "reset"})
+
 _HIGH_WATER_BYTES: Final = 64 * 1024
 
 
@@ -105,6 +107,11 @@ class Connection(Generic[T]):
     def ended(self) -> str:
         """Why the connection is over, or about to be; empty while it is open."""
         return self._ended
+
+    @property
+    def ended_by_peer(self) -> bool:
+        """Whether the peer's side closed or reset it, and not we for its silence or errors."""
+        return self._ended in _BY_PEER
 
     def send(self, message: msgspec.Struct) -> None:
         """Queue a message; one more than the queue holds ends a slow reader."""

@@ -37,8 +37,11 @@ async def tell_client(node: Node, session: Session) -> None:
     await node.relay.to_client(session.session_id, told)
 
 
-async def suspend(node: Node, placement: Placement) -> None:
-    """Keep the session for its client, unless the client is back already."""
+async def suspend(node: Node, placement: Placement, *, closed: bool) -> None:
+    """Keep the session for its client, unless the client is back already.
+
+    ``closed``: its side ended the socket, see ClientDisconnected.
+    """
     session = await node.ledger.get_session(placement.session_id)
     if session is None or session.node != node.name:
         return
@@ -52,5 +55,7 @@ async def suspend(node: Node, placement: Placement) -> None:
     if suspended.fence != placement.fence:
         await drop(node, placement, "moved")
     elif not node.closing:
-        gone = m.ClientDisconnected(session_id=placement.session_id, fence=placement.fence)
+        gone = m.ClientDisconnected(
+            session_id=placement.session_id, fence=placement.fence, closed=closed
+        )
         await node.relay.to_worker(placement.worker_id, gone)

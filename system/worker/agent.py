@@ -214,7 +214,8 @@ class Agent:
             case ClientDisconnected() | ClientConnected():
                 session = self._commanded(message.session_id, message.fence)
                 if session is not None:
-                    session.attached(isinstance(message, ClientConnected))
+                    closed = isinstance(message, ClientDisconnected) and message.closed
+                    session.attached(isinstance(message, ClientConnected), closed=closed)
             case EditAcknowledged():
                 if (session := self.slots.get(message.session_id)) is not None:
                     session.edit_acknowledged(message)

@@ -46,7 +46,7 @@ _log = logs.get(__name__)
 REPLACE_GRACE_S: Final = 1.0
 """A viewer that is attached and closes its connection may be about to offer another."""
 
-TICK_S: Final = 0.25
+TICK_S: Final = 0.1
 
 
 class WorkerSession:
@@ -82,6 +82,7 @@ class WorkerSession:
         self._streaming: asyncio.Task[None] | None = None
         self._warming: asyncio.Task[None] | None = None
         self._attached = True
+        self._closed_s: float | None = None
         self._active = False
         self._active_told = False
         self._deadline_s: float | None = time.monotonic() + settings.connect_deadline_s
@@ -100,9 +101,10 @@ class WorkerSession:
         except asyncio.QueueFull:
             self._report(ErrorCode.TOO_MANY, "too many offers or candidates are waiting")
 
-    def attached(self, is_attached: bool) -> None:
-        """The viewer's signaling socket is there, or gone."""
+    def attached(self, is_attached: bool, *, closed: bool = False) -> None:
+        """The viewer's signaling socket is there, or gone; ``closed``: its side ended it."""
         self._attached = is_attached
+        self._closed_s = time.monotonic() if closed else None
 
     def edit_acknowledged(self, message: EditAcknowledged) -> None:
         if self._inputs is not None:
@@ -289,8 +291,8 @@ class WorkerSession:
         while True:
             await asyncio.sleep(TICK_S)
             if not self._attached and self._connection is not None:
-                await self._connection.probe()
-            life = Life(self._attached, self._heard_s, self._deadline_s)
+                self._spawn(self._connection.probe())
+            life = Life(self._attached, self._heard_s, self._deadline_s, self._closed_s)
             reason = verdict(life, time.monotonic(), self._heartbeat_s())
             if reason is not None:
                 self.end(reason)

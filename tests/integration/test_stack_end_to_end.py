@@ -146,9 +146,8 @@ async def test_a_killed_worker_is_told_at_once_and_replaced(stack: EmbeddedStack
     assert await sessions_held(stack) == []
 
 
-async def test_a_killed_client_frees_its_worker_within_two_heartbeats(
-    stack: EmbeddedStack,
-) -> None:
+async def test_a_killed_client_frees_its_worker_in_a_second(stack: EmbeddedStack) -> None:
+    """Its system closes its sockets; only one that vanishes with them takes two heartbeats."""
     script = str(Path(__file__).with_name("stack_viewer.py"))
     client = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -165,7 +164,7 @@ async def test_a_killed_client_frees_its_worker_within_two_heartbeats(
         client.kill()
         await client.wait()
     took = await until(lambda: ready(stack) == WORKERS, 10, "the worker was never free again")
-    assert took <= 2 * HEARTBEAT_S + 0.25
+    assert took <= 1.25
     assert await sessions_held(stack) == []
 
 

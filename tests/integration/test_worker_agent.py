@@ -21,6 +21,7 @@ from system.worker.config import WorkerConfig
 from system.worker.exits import CONTROL_LOST, PROBE_FAILED
 from system.worker.metrics import serving
 from system.worker.service import serve
+from system.worker.silence import CLOSED_S
 
 SECRET = "a secret of more than thirty-two characters"
 
@@ -129,6 +130,20 @@ async def test_a_detached_viewer_stays_while_it_is_heard_and_ends_when_it_falls_
         ended = await bench.signaling.wait(messages.SessionEnded, timeout_s=5, session_id="s1")
         assert ended.reason == "client_gone"
         assert time.monotonic() - silent_s < 1.5 * 0.4 + 1.0
+
+
+async def test_a_viewer_that_closed_its_socket_stays_while_it_answers_and_then_ends_soon() -> None:
+    async with worker(heartbeat_s=60.0) as bench:
+        viewer = await bench.viewer("s1")
+        detached = messages.ClientDisconnected(
+            session_id="s1", fence=bench.fence("s1"), closed=True
+        )
+        await bench.signaling.send(detached)
+        await asyncio.sleep(2 * CLOSED_S)
+        assert bench.agent.slots.get("s1") is not None
+        viewer.pc.link.impairment = Impairment(Path(loss=1.0), random.Random(1))
+        ended = await bench.signaling.wait(messages.SessionEnded, timeout_s=5, session_id="s1")
+        assert ended.reason == "client_gone"
 
 
 async def test_two_sessions_of_a_project_see_each_others_edits() -> None:

@@ -116,6 +116,10 @@ HEARTBEAT_S = 2.0
         (Life(attached=False, heard_s=0.0, deadline_s=None), 2.9, None),
         (Life(attached=False, heard_s=0.0, deadline_s=None), 3.0, "client_gone"),
         (Life(attached=False, heard_s=100.0, deadline_s=None), 101.0, None),
+        (Life(attached=False, heard_s=9.0, deadline_s=None, closed_s=10.0), 10.6, None),
+        (Life(attached=False, heard_s=9.0, deadline_s=None, closed_s=10.0), 10.75, "client_gone"),
+        (Life(attached=False, heard_s=10.5, deadline_s=None, closed_s=10.0), 11.1, None),
+        (Life(attached=True, heard_s=9.0, deadline_s=None, closed_s=None), 11.0, None),
     ],
 )
 def test_silence_ends_a_session_soon_when_detached_and_late_when_attached(
