@@ -65,7 +65,9 @@ def main(
     arguments = _arguments(worker_args)
 
     async def serve() -> None:
-        local = LocalProvider(signaling=signaling, worker_args=arguments, log_dir=worker_log_dir)
+        local = LocalProvider(
+            signaling=signaling, worker_args=arguments, keys=keys, log_dir=worker_log_dir
+        )
         ledger = Ledger(store, lease_ms=int(lease * 1000), heartbeat_ms=int(heartbeat * 1000))
         app = create_app(Orchestrator(store, ledger, local, specs), keys)
         await runner.serve(app, host=host, port=port, ready_fd=ready_fd)

@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
-from system.orchestrator.openapi import DOCUMENT
+from system.orchestrator.openapi import DOCUMENT, MAX_DIGITS
 from system.orchestrator.pools import BadPool
 from system.orchestrator.service import Orchestrator
 from system.protocol import codec, limits, tokens
@@ -155,6 +155,6 @@ def _whole(request: web.Request, name: str) -> int | None:
     text = request.query.get(name)
     if text is None:
         return None
-    if not text.isdecimal() or len(text) > 9:
-        raise BadMessage(f"{name} must be a whole number")
+    if not (text.isascii() and text.isdecimal()) or len(text) > MAX_DIGITS:
+        raise BadMessage(f"{name} must be a whole number of at most {MAX_DIGITS} digits")
     return int(text)

@@ -9,6 +9,11 @@ import msgspec
 from system.protocol import limits
 from system.protocol import messages as m
 
+MAX_DIGITS: Final = 9
+"""Of a whole number in a query."""
+
+_WHOLE: Final = {"type": "integer", "minimum": 0, "maximum": 10**MAX_DIGITS - 1}
+
 _SCHEMAS, _COMPONENTS = msgspec.json.schema_components(
     [
         m.AllocateRequest,
@@ -58,7 +63,7 @@ def _operation(
         "responses": answers,
         "parameters": [
             *([_parameter(path, "path", {"type": "string"})] if path else []),
-            *(_parameter(name, "query", {"type": "integer", "minimum": 0}) for name in query),
+            *(_parameter(name, "query", _WHOLE) for name in query),
         ],
     }
     if body is not None:
@@ -68,6 +73,13 @@ def _operation(
 
 def _parameter(name: str, place: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "in": place, "required": place == "path", "schema": schema}
+
+
+def _open(summary: str, kind: str, *statuses: str) -> dict[str, Any]:
+    """A GET that needs no token: it says nothing about sessions."""
+    content = {kind: {"schema": {"type": "object" if kind.endswith("json") else "string"}}}
+    answers = {status: {"description": summary, "content": content} for status in statuses}
+    return {"get": {"summary": summary, "security": [], "responses": answers}}
 
 
 DOCUMENT: Final[dict[str, Any]] = {
@@ -112,6 +124,11 @@ DOCUMENT: Final[dict[str, Any]] = {
                 "Change a pool's policy or quota.", _answers(s200=_POOL), body=_PATCH, path="name"
             )
         },
+        "/livez": _open("The process turns.", "text/plain", "200"),
+        "/readyz": _open("It can take work.", "text/plain", "200", "503"),
+        "/health": _open("The state of its parts.", "application/json", "200", "503"),
+        "/metrics": _open("Prometheus metrics.", "text/plain", "200"),
+        "/openapi.json": _open("This document.", "application/json", "200"),
     },
     "components": {
         "schemas": _COMPONENTS,

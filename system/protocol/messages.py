@@ -237,6 +237,12 @@ class Registered(Message, frozen=True, tag="registered"):
     store_time_ms: int = 0
 
 
+class TokenRenewed(Message, frozen=True, tag="token-renewed"):
+    """The worker's next token, to be shown when it comes back; the one it has runs out."""
+
+    token: str
+
+
 class SessionAssigned(Message, frozen=True, tag="session-assigned"):
     session_id: Id
     fence: Fence
@@ -337,6 +343,7 @@ ToWorker = (
     Registered
     | SessionAssigned
     | SessionEnded
+    | TokenRenewed
     | ClientDisconnected
     | ClientConnected
     | EditAcknowledged

@@ -113,6 +113,11 @@ def sign(
     return jwt.encode(claims, keys.of(audience), algorithm=ALGORITHM)
 
 
+def worker_token(keys: Keys, worker_id: str, *, now_s: float) -> str:
+    """What lets one worker register, and nothing else. Workers are handed it, never the key."""
+    return sign(keys, Audience.WORKER, worker_id, now_s=now_s, ttl_s=WORKER_TTL_S)
+
+
 def verify(keys: Keys, audience: Audience, token: str, *, now_s: float) -> Claims:
     """The claims of a token for ``audience``.
 

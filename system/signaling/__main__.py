@@ -50,6 +50,12 @@ def main(
     # It would log the subprotocols a client offers, and a token is one of them.
     logging.getLogger("aiohttp.websocket").setLevel(logging.ERROR)
     flags.refuse_memory(store_url)
+    turn_secret = os.environ.get("RR_TURN_SECRET", "")
+    if turn_urls and not turn_secret:
+        raise click.UsageError(
+            "--turn-url needs RR_TURN_SECRET, the secret that the TURN servers are run with "
+            "(coturn: --use-auth-secret --static-auth-secret)"
+        )
     config = SignalingConfig(
         node=node,
         orchestrator_url=orchestrator_url,
@@ -62,7 +68,7 @@ def main(
         ice=IceOptions(
             stun_urls=stun_urls,
             turn_urls=turn_urls,
-            turn_secret=os.environ.get("RR_TURN_SECRET", ""),
+            turn_secret=turn_secret,
         ),
     )
     try:

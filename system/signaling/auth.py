@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from system.protocol.errors import Unauthorized
-from system.protocol.tokens import Audience, Claims, Keys, verify
+from system.protocol.tokens import Audience, Claims, Keys, verify, worker_token
 
 SUBPROTOCOL: Final = "remote-render.v1"
 TOKEN_PREFIX: Final = "token."
@@ -63,6 +63,12 @@ class Gatekeeper:
     def worker(self, token: str, worker_id: str) -> None:
         """Raise Unauthorized unless ``token`` is that of this worker."""
         self._claims(Audience.WORKER, token, worker_id)
+
+    def renewed(self, worker_id: str) -> str | None:
+        """A fresh token for a worker that was let in; None in development mode."""
+        if self._keys is None:
+            return None
+        return worker_token(self._keys, worker_id, now_s=self._clock())
 
     def _claims(self, audience: Audience, token: str, subject: str) -> Claims | None:
         if self._keys is None:

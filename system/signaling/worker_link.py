@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +14,7 @@ from system.protocol import messages as m
 from system.protocol.errors import CloseCode, ErrorCode
 from system.protocol.fields import Fence, HeldSession
 from system.protocol.states import Refusal, Session, SessionState, Worker
+from system.protocol.tokens import WORKER_TTL_S
 from system.signaling import departure, edits
 from system.signaling.connection import Connection
 from system.signaling.node import Node
@@ -25,6 +27,9 @@ log = logs.get(__name__)
 _MISSES = 2
 """Heartbeats in a row that may leave out a session the worker has confirmed."""
 _VITALS: Final = ("cpu", "rss_bytes", "loop_lag_s", "frames", "encode_s")
+
+_RENEW_S: Final = WORKER_TTL_S / 2
+"""A worker that comes back has a token that is good for at least as long."""
 
 _INBOX = 256
 """Messages read and not yet handled; with more, the socket is not read."""
@@ -59,6 +64,7 @@ class WorkerLink:
         self._held: dict[str, Held] = {}
         self._beating: asyncio.Task[None] | None = None
         self._drained = False
+        self._renewed_s = 0.0
         self._inbox: asyncio.Queue[m.FromWorker] = asyncio.Queue(_INBOX)
 
     @property
@@ -77,6 +83,7 @@ class WorkerLink:
                 store_time_ms=await self._node.store.now_ms(),
             )
         )
+        self._renew_token()
         work = asyncio.create_task(self._work(worker), name="worker-messages")
         try:
             while (message := await self._connection.receive()) is not None:
@@ -200,6 +207,11 @@ class WorkerLink:
         await self._node.feeds.show(session.project_id, self)
         return held
 
+    def _renew_token(self) -> None:
+        self._renewed_s = time.monotonic()
+        if (token := self._node.gate.renewed(self.worker_id)) is not None:
+            self._connection.send(m.TokenRenewed(token=token))
+
     def _forget(self, session_id: str | None) -> None:
         if session_id is not None and (held := self._held.pop(session_id, None)) is not None:
             self._node.feeds.hide(held.project_id, self)
@@ -216,6 +228,8 @@ class WorkerLink:
         match message:
             case m.Heartbeat():
                 self._compare(message.sessions)
+                if time.monotonic() - self._renewed_s >= _RENEW_S:
+                    self._renew_token()
                 if self._beating is None or self._beating.done():
                     self._beating = node.tasks.spawn(self._beat(message), name="heartbeat")
             case m.SessionConfirmed():

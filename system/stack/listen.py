@@ -35,7 +35,9 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise AddressInUse(f"port {port} on {host} is in use") from None
+            raise AddressInUse(
+                f"port {port} on {host} is in use; give another --port, or 0 for a free one"
+            ) from None
         raise AddressInUse(f"cannot listen on {host}:{port}: {error.strerror}") from None
     return listener
 

@@ -34,6 +34,7 @@ CONNECTIONS: Final = 16
 _COUNTER: Final = PREFIX + "version"
 _POLL_S: Final = 1.0
 _encoder = msgspec.json.Encoder()
+_listed = msgspec.msgpack.Decoder(list[str])
 
 
 class RedisStore(Store):
@@ -75,9 +76,10 @@ class RedisStore(Store):
         return {k: _record(k, raw) for k, raw in zip(wanted, raws, strict=True) if raw is not None}
 
     async def list(self, collection: str) -> list[Record]:
-        found = await self._call(self._list(keys=[_index(collection)]))
+        packed = await self._call(self._list(keys=[_index(collection)]))
+        found = _listed.decode(packed)
         pairs = zip(found[::2], found[1::2], strict=True)
-        return [_record(key.decode().removeprefix(PREFIX), raw) for key, raw in pairs]
+        return [_record(key.removeprefix(PREFIX), raw) for key, raw in pairs]
 
     async def compare_and_set(self, *changes: Change, publish: str | None = None) -> bool:
         keys = [_COUNTER]
@@ -220,6 +222,5 @@ def _index(collection: str) -> str:
 
 
 def _record(key: str, raw: bytes | str) -> Record:
-    assert isinstance(raw, bytes)
-    version, _, value = raw.partition(b" ")
+    version, _, value = raw.partition(b" ") if isinstance(raw, bytes) else raw.partition(" ")
     return Record(key, int(version), msgspec.json.decode(value))

@@ -144,7 +144,10 @@ def _of_http_exception(error: web.HTTPException) -> web.StreamResponse:
         405: ErrorCode.BAD_MESSAGE,
         413: ErrorCode.TOO_LARGE,
     }.get(error.status, ErrorCode.INTERNAL if error.status >= 500 else ErrorCode.BAD_MESSAGE)
-    return refused(code, error.reason.lower(), status=error.status)
+    answer = refused(code, error.reason.lower(), status=error.status)
+    if hdrs.ALLOW in error.headers:
+        answer.headers[hdrs.ALLOW] = error.headers[hdrs.ALLOW]
+    return answer
 
 
 @dataclass

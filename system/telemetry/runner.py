@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import logging
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 import click
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from system.telemetry import lifeline, logs
 from system.telemetry.config import LISTEN_VARIABLE
@@ -26,6 +28,20 @@ def run(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Watch the lifeline and run ``main`` in a new event loop."""
     lifeline.watch()
     asyncio.run(main())
+
+
+class _MalformedRequests(logging.Filter):
+    """What is no HTTP is its sender's error and answered with 400: an event, not a traceback."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if not isinstance(error, HttpProcessingError):
+            return True
+        _log.info("request.malformed", status=error.code)
+        return False
+
+
+_malformed = _MalformedRequests()
 
 
 async def serve(
@@ -46,6 +62,7 @@ async def serve(
         click.UsageError: the address cannot be listened on; says what to do.
     """
     stop = stop_event()
+    logging.getLogger("aiohttp.server").addFilter(_malformed)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:

@@ -10,14 +10,15 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
 from system.protocol.limits import MAX_ID_CHARS
 
-SECRET_VARIABLE: Final = "RR_SECRET"
-MIN_SECRET_CHARS: Final = 32
+TOKEN_VARIABLE: Final = "RR_TOKEN"
+"""The worker's own token; the secret that signs tokens is none of its business."""
+
 RENDERERS: Final = ("auto", "egl", "tinydisplay", "painter")
 CODECS: Final = ("h264", "vp8")
 ALL_ADDRESSES: Final = "all"
@@ -52,27 +53,26 @@ class WorkerConfig:
     drain_timeout_s: float = 30.0
     metrics_port: int | None = None
     log_level: str = "info"
-    secret: str | None = None
+    token: str | None = field(default=None, repr=False)
+    """Shown to signaling, which renews it; None where no tokens are asked for."""
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> WorkerConfig:
     """The configuration; prints one line and exits with 2 where it is wrong."""
     parser = _parser(environ)
     options = parser.parse_args(argv)
-    secret = environ.get(SECRET_VARIABLE) or None
-    if secret is not None and len(secret) < MIN_SECRET_CHARS:
-        parser.error(f"{SECRET_VARIABLE} needs at least {MIN_SECRET_CHARS} characters")
     for name in ("worker_id", "signaling"):
         if getattr(options, name) is None:
             parser.error(f"--{'id' if name == 'worker_id' else name} is required")
-    return WorkerConfig(**vars(options), secret=secret)
+    return WorkerConfig(**vars(options), token=environ.get(TOKEN_VARIABLE) or None)
 
 
 def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m system.worker",
         description="Renders and streams the sessions that signaling assigns to it.",
-        epilog="Every flag may be given as RR_<FLAG> in the environment; secrets only there.",
+        epilog="Every flag may be given as RR_<FLAG> in the environment. Where signaling asks for "
+        f"tokens, {TOKEN_VARIABLE} holds this worker's: remote-render system token --help.",
         allow_abbrev=False,
     )
 

@@ -19,10 +19,10 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
-from system.protocol import codec, tokens
+from system.protocol import codec
 from system.protocol.errors import CloseCode, ProtocolError
 from system.protocol.limits import MAX_CONTROL_BYTES
-from system.protocol.messages import Message, Register, Registered, ToWorker
+from system.protocol.messages import Message, Register, Registered, TokenRenewed, ToWorker
 from system.telemetry import logs
 from system.worker.backoff import full_jitter_s
 from system.worker.config import WorkerConfig
@@ -75,6 +75,7 @@ class Control:
         self._received = received
         self._keep_trying = keep_trying
         self._rng = rng
+        self._token = config.token
         self._unsent: asyncio.Queue[Message] = asyncio.Queue(MAX_UNSENT)
         self._writer: asyncio.Task[None] | None = None
         self.registered = False
@@ -150,7 +151,9 @@ class Control:
                     registering.reschedule(None)
                     self.registered = True
                     self.registrations += 1
-                if message is not None:
+                if isinstance(message, TokenRenewed):
+                    self._token = message.token
+                elif message is not None:
                     self._received(message)
 
     async def _open(self, http: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse:
@@ -159,15 +162,8 @@ class Control:
             type="worker", userId=config.worker_id, projectId=config.pool
         )
         headers = {}
-        if config.secret is not None:
-            token = tokens.sign(
-                tokens.Keys.from_secret(config.secret),
-                tokens.Audience.WORKER,
-                config.worker_id,
-                now_s=time.time(),
-                ttl_s=tokens.WORKER_TTL_S,
-            )
-            headers["Authorization"] = f"Bearer {token}"
+        if self._token is not None:
+            headers["Authorization"] = f"Bearer {self._token}"
         try:
             async with asyncio.timeout(CONNECT_DEADLINE_S):
                 return await http.ws_connect(

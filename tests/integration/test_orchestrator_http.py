@@ -373,6 +373,11 @@ async def test_health_metrics_and_description_are_open(valkey: EmbeddedValkey) -
         assert 'remote_render_allocations_total{pool="default",result="queued"} 1.0' in metrics
         _, document = await service.call("GET", "/openapi.json")
         assert document["openapi"].startswith("3.1")
+        for path in document["paths"]:
+            async with service.client.request("TRACE", service.url + path) as answer:
+                assert answer.status == 405
+                methods = {name.upper() for name in document["paths"][path]}
+                assert methods <= set(answer.headers["Allow"].split(","))
 
 
 async def test_without_its_store_the_orchestrator_says_so_and_recovers(tmp_path) -> None:

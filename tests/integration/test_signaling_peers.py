@@ -17,7 +17,7 @@ from signaling_harness import OFFER, Peer, Stage, candidate, stage
 
 from system.protocol.errors import CloseCode
 from system.protocol.limits import MAX_MESSAGE_BYTES
-from system.protocol.tokens import Audience, Keys, sign
+from system.protocol.tokens import Audience, Keys, sign, verify
 from system.signaling.config import Bounds
 from system.store.memory import MemoryStore
 
@@ -252,7 +252,9 @@ async def test_a_worker_needs_a_workers_token_for_its_own_id(guarded: Stage) -> 
         assert (await worker.expect("error"))["code"] == "unauthorized"
         assert await worker.expect_close() == CloseCode.UNAUTHORIZED
     right = token(Audience.WORKER, "w1")
-    await guarded.worker(headers={"Authorization": f"Bearer {right}"})
+    worker = await guarded.worker(headers={"Authorization": f"Bearer {right}"})
+    renewed = (await worker.expect("token-renewed"))["token"]
+    assert verify(KEYS, Audience.WORKER, renewed, now_s=time.time() + 86_000).subject == "w1"
 
 
 @pytest.mark.parametrize(

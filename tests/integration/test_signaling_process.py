@@ -40,6 +40,9 @@ def test_a_node_says_its_port_serves_and_ends_cleanly_on_sigterm() -> None:
         with socket.create_connection(("127.0.0.1", port), timeout=5) as http:
             http.sendall(b"GET /livez HTTP/1.0\r\n\r\n")
             assert b" 200 " in http.recv(1000)
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as other:
+            other.sendall(b"GET /livez HTTP/1.1\r\nHost: a\x00b\r\n\r\n")
+            assert b" 400 " in other.recv(1000)
         process.send_signal(signal.SIGTERM)
         _, log = process.communicate(timeout=DEADLINE_S)
     finally:
@@ -48,6 +51,7 @@ def test_a_node_says_its_port_serves_and_ends_cleanly_on_sigterm() -> None:
     assert process.returncode == 0
     events = [json.loads(line)["event"] for line in log.splitlines()]
     assert "service.listening" in events
+    assert "request.malformed" in events
     assert "Traceback" not in log
 
 
@@ -77,6 +81,7 @@ def test_a_port_in_use_is_one_line_that_says_what_to_do() -> None:
         (("--store", "mysql://x", "--orchestrator", "http://127.0.0.1:9"), "store URL"),
         ((*REACHABLE, "--host", "0.0.0.0"), "RR_SECRET"),
         ((*REACHABLE, "--heartbeat", "2"), "duration"),
+        ((*REACHABLE, "--turn-url", "turn:127.0.0.1:3478"), "RR_TURN_SECRET"),
     ],
 )
 def test_wrong_usage_is_refused_with_exit_code_2(flags: tuple[str, ...], says: str) -> None:

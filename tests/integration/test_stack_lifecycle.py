@@ -23,6 +23,7 @@ from system.client.config import ClientConfig
 from system.client.errors import JoinFailed
 from system.media.rtc.ice import LOOPBACK
 from system.protocol import tokens
+from system.protocol.errors import Unauthorized
 from system.stack import EmbeddedStack, PoolConfig, StackConfig, StackError, StreamConfig
 from system.stack.errors import AddressInUse
 
@@ -141,6 +142,20 @@ async def test_only_a_token_holder_joins_a_stack_with_a_secret(running: Embedded
         await join(None)
 
 
+def test_a_worker_is_handed_its_own_token_and_no_secret(running: EmbeddedStack) -> None:
+    keys = tokens.Keys.from_secret(running.secret)
+    for worker_id, pid in running.worker_pids().items():
+        environment = psutil.Process(pid).environ()
+        assert running.secret not in " ".join(environment.values())
+        for audience in (tokens.Audience.CLIENT, tokens.Audience.SERVICE):
+            with pytest.raises(Unauthorized):
+                tokens.verify(keys, audience, environment["RR_TOKEN"], now_s=time.time())
+        claims = tokens.verify(
+            keys, tokens.Audience.WORKER, environment["RR_TOKEN"], now_s=time.time()
+        )
+        assert claims.subject == worker_id
+
+
 def test_two_stacks_do_not_disturb_each_other(running: EmbeddedStack, mark: str) -> None:
     before = running.worker_pids()
     with EmbeddedStack(small(min_ready=0)) as second:
@@ -172,13 +187,15 @@ def test_a_taken_port_is_one_line_and_starts_nothing(mark: str) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         stack = EmbeddedStack(small(port=port))
-        with pytest.raises(AddressInUse, match=rf"^port {port} on 127\.0\.0\.1 is in use$"):
+        with pytest.raises(AddressInUse, match=rf"^port {port} on 127\.0\.0\.1 is in use; "):
             stack.start()
         assert marked(mark) == []
         process = up(mark, "--port", str(port))
         out, err = process.communicate(timeout=20)
         assert (process.returncode, out) == (2, "")
-        assert err == f"Error: port {port} on 127.0.0.1 is in use\n"
+        assert err == (
+            f"Error: port {port} on 127.0.0.1 is in use; give another --port, or 0 for a free one\n"
+        )
 
 
 def test_a_component_that_cannot_start_is_told_in_one_line(mark: str) -> None:

@@ -13,7 +13,7 @@ from worker_harness import FakeSignaling, Viewer, until, worker
 from system.media.project import Project
 from system.media.renderers.base import RendererUnavailable
 from system.media.rtc.impair import Impairment, Path
-from system.protocol import messages, tokens
+from system.protocol import messages
 from system.protocol.errors import CloseCode, ErrorCode
 from system.protocol.fields import Fence
 from system.worker import control, render_pool
@@ -23,18 +23,13 @@ from system.worker.metrics import serving
 from system.worker.service import serve
 from system.worker.silence import CLOSED_S
 
-SECRET = "a secret of more than thirty-two characters"
-
 
 async def test_registering_says_what_was_probed_and_heartbeats_follow() -> None:
-    async with worker(slots=3, secret=SECRET) as bench:
+    async with worker(slots=3, token="a.b.c") as bench:
         register = bench.signaling.of(messages.Register)[0]
         assert (register.worker_id, register.slots, register.encoder) == ("w1", 3, "libx264")
         assert register.renderer
-        token = bench.signaling.headers[0]["Authorization"].removeprefix("Bearer ")
-        keys = tokens.Keys.from_secret(SECRET)
-        claims = tokens.verify(keys, tokens.Audience.WORKER, token, now_s=time.time())
-        assert claims.subject == "w1"
+        assert bench.signaling.headers[0]["Authorization"] == "Bearer a.b.c"
         assert bench.signaling.queries[0]["type"] == "worker"
         viewer = await bench.viewer("s1")
         await until(lambda: len(viewer.frames) > 5)
@@ -47,6 +42,16 @@ async def test_registering_says_what_was_probed_and_heartbeats_follow() -> None:
         beat = bench.signaling.of(messages.Heartbeat)[-1]
         assert beat.rss_bytes > 10_000_000
         assert beat.sessions[0].media_age_ms is not None
+
+
+async def test_a_renewed_token_is_shown_when_the_worker_comes_back() -> None:
+    async with worker(token="first") as bench:
+        await bench.signaling.send(messages.TokenRenewed(token="second"))
+        assert bench.signaling.socket is not None
+        await bench.signaling.socket.close()
+        await until(lambda: len(bench.signaling.headers) > 1)
+        shown = [headers["Authorization"] for headers in bench.signaling.headers]
+        assert shown == ["Bearer first", "Bearer second"]
 
 
 async def test_the_first_heartbeat_comes_within_one_interval_of_registering() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import sys
+import time
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,14 +14,18 @@ from pathlib import Path
 from typing import IO, Final
 
 from system.orchestrator.providers.base import Exit, Launch, Provider, ProviderError
+from system.protocol import tokens
 from system.telemetry import lifeline, logs
 
 CLOSE_S: Final = 2.0
 """Workers that still run when the provider closes get so long."""
 
 COMMAND: Final = (sys.executable, "-m", "system.worker")
-_NOT_INHERITED: Final = ("RR_HOST", "RR_PORT", "RR_READY_FD", "RR_LISTEN_FD", "RR_STORE")
-"""The orchestrator's own settings, which mean something else to a worker, or nothing."""
+_NOT_INHERITED: Final = (
+    *("RR_HOST", "RR_PORT", "RR_READY_FD", "RR_LISTEN_FD", "RR_STORE"),
+    *("RR_SECRET", "RR_TOKEN", "RR_TURN_SECRET"),
+)
+"""The orchestrator's own settings, which mean something else to a worker, or are secret."""
 
 _log = logs.get(__name__)
 
@@ -39,6 +44,7 @@ class LocalProvider(Provider):
     Args:
         signaling: WebSocket URL that workers connect to.
         worker_args: further arguments of every worker.
+        keys: sign the token that each worker is handed; None is development mode.
         log_dir: each worker's standard error goes to a file there; None: to ours.
         command: what to run.
     """
@@ -48,12 +54,14 @@ class LocalProvider(Provider):
         *,
         signaling: str,
         worker_args: Sequence[str] = (),
+        keys: tokens.Keys | None = None,
         log_dir: Path | None = None,
         command: Sequence[str] = COMMAND,
     ) -> None:
         super().__init__()
         self._signaling = signaling
         self._worker_args = tuple(worker_args)
+        self._keys = keys
         self._log_dir = log_dir
         self._command = tuple(command)
         self._children: dict[str, _Child] = {}
@@ -70,7 +78,7 @@ class LocalProvider(Provider):
                     stdin=DEVNULL,
                     stdout=output,
                     stderr=output,
-                    env={k: v for k, v in os.environ.items() if k not in _NOT_INHERITED},
+                    env=self._environment(launch.worker_id),
                     pass_fds=() if fd is None else (fd,),
                     start_new_session=True,
                 )
@@ -116,6 +124,13 @@ class LocalProvider(Provider):
             *("--boot-delay", f"{launch.boot_delay_s:.3f}s"),
             *self._worker_args,
         ]
+
+    def _environment(self, worker_id: str) -> dict[str, str]:
+        """Ours, without secrets and with the worker's token."""
+        kept = {k: v for k, v in os.environ.items() if k not in _NOT_INHERITED}
+        if self._keys is None:
+            return kept
+        return kept | {"RR_TOKEN": tokens.worker_token(self._keys, worker_id, now_s=time.time())}
 
     def _open_log(self, files: contextlib.ExitStack, worker_id: str) -> IO[bytes] | None:
         if self._log_dir is None:
