@@ -23,14 +23,14 @@ from scenarios.schedule import StageSpan
 class Assessment:
     """A run, its samples, and what follows from them.
 
-    ``from_start`` are joins and inputs measured from when they really began.
+    ``from_start`` are the statistics of joins and inputs from when they really began.
     """
 
     run: RunReader
     spans: list[StageSpan]
     samples: dict[str, Samples]
     stats: dict[str, Stats]
-    from_start: dict[str, Stats]
+    from_start: dict[str, dict[str, float]]
     gates: list[GateResult]
     checks: list[Check]
     verdict: Verdict
@@ -57,17 +57,17 @@ def assess(run: RunReader, *, baseline_dir: Path | None = None) -> Assessment:
         for name, every in samples.items()
         if (found := statistics.summarise(every.during(spans), seed, asked.get(name, [])))
     }
-    late = {
-        name: found
+    began = {
+        name: statistics.point_statistics(every.during(spans))
         for name, every in measure.from_start(run, samples).items()
-        if (found := statistics.summarise(every.during(spans), seed))
+        if name in stats
     }
     unjudged = Assessment(
         run=run,
         spans=spans,
         samples=samples,
         stats=stats,
-        from_start=late,
+        from_start=began,
         gates=[],
         checks=[],
         verdict=decide([], []),

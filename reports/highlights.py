@@ -119,10 +119,10 @@ def _figure(
     if second:
         interval = stats.ci95.get(second)
         detail = f"{second} {_with_interval(stats.values[second], interval, unit)}"
-    late = assessment.from_start.get(metric)
+    began = assessment.from_start.get(metric)
     tail = f", {stats.censored} never came" if stats.censored else ""
-    if late is not None and late.values[first] < 0.99 * stats.values[first]:
-        tail += f"; {render(late.values[first], unit)} without the generator's delay"
+    if began is not None and began[first] < 0.99 * stats.values[first]:
+        tail += f"; {render(began[first], unit)} without the generator's delay"
     return Figure(
         f"{name}, {word}",
         render(stats.values[first], unit),

@@ -49,7 +49,8 @@ def from_start(run: RunReader, samples: dict[str, Samples]) -> dict[str, Samples
 
     A generator that is late delays what it measures; both figures stand side by
     side. A join began when its ``schedule`` phase was over; a row of an input
-    that was sent late says so in ``attrs`` as ``{"late_s": seconds}``.
+    that was sent late says so in ``attrs`` as ``{"late_s": seconds}``, any other
+    was sent when it was due.
     """
     found = {}
     joins, late = samples.get("session.join_time"), samples.get("session.join.schedule")
@@ -57,14 +58,21 @@ def from_start(run: RunReader, samples: dict[str, Samples]) -> dict[str, Samples
         by_session = dict(zip(late.sessions.tolist(), late.values.tolist(), strict=True))
         offset = np.array([by_session.get(code, 0.0) for code in joins.sessions.tolist()])
         found["session.join_time"] = replace(joins, values=joins.values - offset)
-    if any("late_s" in str(text) for text in run.events["attrs"].cat.categories):
-        inputs = run.rows("input.to_frame")
-        late_s = _of_attrs(inputs["attrs"], lambda attrs: attrs.get("late_s"))
-        values = inputs["value"].to_numpy(dtype=np.float64) - np.nan_to_num(late_s)
-        told = _samples("input.to_frame", inputs.assign(value=values), run, run.spans)
-        if told is not None:
-            found["input.to_frame"] = told
+    if "input.to_frame" in samples:
+        found["input.to_frame"] = _inputs_from_start(run, samples)
     return found
+
+
+def _inputs_from_start(run: RunReader, samples: dict[str, Samples]) -> Samples:
+    name = "input.to_frame"
+    inputs = run.rows(name)
+    late_s = np.nan_to_num(_of_attrs(inputs["attrs"], lambda attrs: attrs.get("late_s")))
+    if not late_s.any():
+        return samples[name]
+    values = inputs["value"].to_numpy(dtype=np.float64) - late_s
+    told = _samples(name, inputs.assign(value=values), run, run.spans)
+    every = samples if told is None else {**samples, name: told}
+    return _with_unwritten(name, every, CENSORED_BY[name]) or samples[name]
 
 
 def replications(run: RunReader, nodes: pd.Series[str]) -> Ints | None:

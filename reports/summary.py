@@ -66,13 +66,13 @@ def validity(assessment: Assessment) -> dict[str, Any]:
     }
 
 
-def _metric(name: str, stats: Stats, late: Stats | None) -> dict[str, Any]:
+def _metric(name: str, stats: Stats, began: dict[str, float] | None) -> dict[str, Any]:
     built: dict[str, Any] = {"n": stats.n, "unit": stats.unit}
     if name in CENSORED_BY:
         built["censored"] = stats.censored
     built.update({stat: _number(value) for stat, value in stats.values.items()})
-    if late is not None:
-        built["from_start"] = {stat: _number(late.values[stat]) for stat in ALWAYS}
+    if began is not None:
+        built["from_start"] = {stat: _number(began[stat]) for stat in ALWAYS}
     built["ci95"] = {
         stat: [_number(low), _number(high)] for stat, (low, high) in stats.ci95.items()
     } or None

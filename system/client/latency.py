@@ -15,7 +15,8 @@ class InputSample:
     """One input's fate. ``value_s`` None: it was not seen within ``after_s`` seconds.
 
     ``lost``: never acknowledged within LOST_AFTER_S of being sent, or never
-    sent. Acknowledged and not seen is censored but not lost.
+    sent. Acknowledged and not seen is censored but not lost. ``late_s`` is how
+    long after it was scheduled it was sent, which is this side's doing.
     """
 
     seq: int
@@ -23,12 +24,17 @@ class InputSample:
     value_s: float | None
     after_s: float
     lost: bool
+    late_s: float = 0.0
 
 
 @dataclass(slots=True)
 class _Pending:
     scheduled_s: float
     sent_s: float
+
+    @property
+    def late_s(self) -> float:
+        return max(0.0, self.sent_s - self.scheduled_s)
 
 
 class InputMeter:
@@ -111,9 +117,11 @@ def _samples(found: list[tuple[int, _Pending]], seen_s: float) -> list[InputSamp
     samples = []
     for seq, pending in found:
         value = max(0.0, seen_s - pending.scheduled_s)
-        samples.append(InputSample(seq, pending.scheduled_s, value, value, lost=False))
+        late_s = pending.late_s
+        samples.append(InputSample(seq, pending.scheduled_s, value, value, False, late_s))
     return samples
 
 
 def _censored(seq: int, pending: _Pending, now: float, *, lost: bool) -> InputSample:
-    return InputSample(seq, pending.scheduled_s, None, now - pending.scheduled_s, lost)
+    after_s = now - pending.scheduled_s
+    return InputSample(seq, pending.scheduled_s, None, after_s, lost, pending.late_s)

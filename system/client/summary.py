@@ -118,11 +118,18 @@ def event_row(
 
 
 def input_rows(clock: RunClock, start: Start, samples: Sequence[InputSample]) -> Iterator[EventRow]:
-    """Two rows per input: its latency, censored where it was not seen, and whether it was lost."""
+    """Two rows per input: its latency, censored where it was not seen, and whether it was lost.
+
+    The latency counts from when the input was due; ``late_s`` of ``attrs`` says
+    how much of it passed before the input was sent, where that is a millisecond.
+    """
     for sample in samples:
         at_s = sample.scheduled_s
         stage = clock.stage(at_s, start.stage)
-        attrs = None if sample.value_s is not None else _censored(sample.after_s)
+        attrs = {} if sample.value_s is not None else _censored(sample.after_s)
+        late_s = round(sample.late_s, 3)
+        if late_s > 0:
+            attrs["late_s"] = late_s
         yield event_row(clock, start, at_s, stage, "input.to_frame", sample.value_s, attrs)
         yield event_row(clock, start, at_s, stage, "input.lost", float(sample.lost))
 

@@ -35,7 +35,11 @@ def test_it_counts_from_when_the_input_was_due_not_from_when_it_was_sent() -> No
     meter = InputMeter()
     meter.input(1, 10.0, 10.5)
     meter.seen(1, 10.6)
-    assert values(meter.ack(1, (1,), 10.7)) == [0.6]
+    (sample,) = meter.ack(1, (1,), 10.7)
+    assert (sample.value_s, sample.late_s) == (pytest.approx(0.6), pytest.approx(0.5))
+    meter.input(2, 11.0, 11.2)
+    (lost,) = meter.expire(14.0)
+    assert (lost.value_s, lost.late_s) == (None, pytest.approx(0.2))
 
 
 @pytest.mark.parametrize("ack_first", [True, False])

@@ -65,8 +65,9 @@ def test_a_second_becomes_a_row_of_its_own_stage() -> None:
 
 def test_an_input_is_two_rows_and_a_censored_one_says_so() -> None:
     samples = [
-        InputSample(1, 101.0, 0.05, 0.05, lost=False),
+        InputSample(1, 101.0, 0.05, 0.05, lost=False, late_s=0.0002),
         InputSample(2, 102.0, None, 2.1, lost=True),
+        InputSample(3, 103.0, 0.09, 0.09, lost=False, late_s=0.0312),
     ]
     rows = list(input_rows(CLOCK, START, samples))
     assert all(set(row) == set(EVENT_COLUMNS) for row in rows)
@@ -75,9 +76,12 @@ def test_an_input_is_two_rows_and_a_censored_one_says_so() -> None:
         ("input.lost", 0.0),
         ("input.to_frame", None),
         ("input.lost", 1.0),
+        ("input.to_frame", 0.09),
+        ("input.lost", 0.0),
     ]
     assert json.loads(rows[2]["attrs"]) == {"censored": True, "after_s": 2.1}
     assert rows[0]["attrs"] == ""
+    assert json.loads(rows[4]["attrs"]) == {"late_s": 0.031}
 
 
 def test_a_failed_join_is_censored_and_says_where_and_why() -> None:

@@ -86,6 +86,7 @@ def test_the_summary_has_the_keys_of_the_contract(failed_run: Path) -> None:
     assert join["p95"] is None
     assert join["ci95"]["p95"][1] is None
     assert 0.2 < join["p50"] < 0.4
+    assert summary["metrics"]["input.to_frame"]["from_start"]["p50"] > 0
     fps = summary["metrics"]["video.fps"]
     assert set(fps) == {"n", "unit", "ci95", *STATISTICS}
     assert fps["ci95"]["mean"][0] < fps["mean"] < fps["ci95"]["mean"][1]

@@ -199,12 +199,13 @@ def test_joins_and_inputs_are_also_measured_from_when_they_began(tmp_path: Path)
         event(20.0, "b", "hold", "session.join_time", None, censored=True),
         event(21.0, "a", "hold", "input.to_frame", 0.10, late_s=0.04),
         event(22.0, "a", "hold", "input.to_frame", 0.05),
+        event(23.0, "a", "hold", "input.lost", 1.0),
     ])  # fmt: skip
     writer.finish()
     run = RunReader(tmp_path)
     found = from_start(run, measure(run))
     assert found["session.join_time"].values.tolist() == pytest.approx([0.3, math.inf])
-    assert sorted(found["input.to_frame"].values.tolist()) == pytest.approx([0.05, 0.06])
+    assert sorted(found["input.to_frame"].values.tolist()) == pytest.approx([0.05, 0.06, math.inf])
 
 
 def test_several_pools_are_summed_each_at_its_own_price(tmp_path: Path) -> None:
