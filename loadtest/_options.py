@@ -242,8 +242,8 @@ def _check_load(options: Mapping[str, Any], settings: Settings) -> None:
         return
     try:
         peak = _peak_per_s(scenario, scenario.load)
-    except schedule.TooManyArrivals as error:
-        raise Refusal(f"{options['scenario']}: {error}") from None
+    except ScenarioError as error:
+        raise Refusal(str(error)) from None
     if cap is not None and peak > cap:
         raise Refusal(
             f"the scenario asks for up to {peak:g} joins/s, above the cap of {cap:g}/s: "
@@ -252,7 +252,7 @@ def _check_load(options: Mapping[str, Any], settings: Settings) -> None:
 
 
 def _peak_per_s(scenario: Scenario, load: OpenLoad) -> float:
-    """The highest rate of the stages, or of any second of a trace; raises TooManyArrivals."""
+    """The highest rate of the stages, or of any second of a trace; raises ScenarioError."""
     arrivals = schedule.arrivals(scenario)
     if load.arrivals.trace is None:
         return max(max(stage.rate_per_s, stage.end_rate_per_s) for stage in load.stages)

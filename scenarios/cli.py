@@ -10,6 +10,7 @@ import click
 from scenarios import schedule
 from scenarios.consistency import late_faults
 from scenarios.errors import ScenarioError
+from scenarios.load import OpenLoad
 from scenarios.loader import load
 from scenarios.model import Scenario
 from scenarios.schema import json_schema
@@ -35,9 +36,6 @@ def check(files: tuple[str, ...]) -> None:
         except ScenarioError as error:
             click.echo(str(error), err=True)
             sound = False
-        except schedule.TooManyArrivals as error:
-            click.echo(f"{file}: {error}", err=True)
-            sound = False
     if not sound:
         sys.exit(2)
 
@@ -51,13 +49,19 @@ def _checked(file: str) -> list[str]:
     late = [scenario.problem(place, message) for place, message in late_faults(scenario, end_s)]
     if late:
         raise ScenarioError(late)
-    stages = len(schedule.stages(scenario))
+    stages, gates = len(schedule.stages(scenario)), len(scenario.gates)
+    first = "" if isinstance(scenario.load, OpenLoad) else "first "
     fit = [called for host, called in HOSTS.items() if not unsupported(scenario, host)]
     told = (
-        f"{file}: ok: {scenario.name}, {count} first sessions in {stages} stages, "
-        f"{end_s:g} s, {len(scenario.gates)} gates; for {', '.join(fit) or 'nobody yet'}"
+        f"{file}: ok: {scenario.name}, {_count(count, f'{first}session')} in "
+        f"{_count(stages, 'stage')}, {end_s:g} s, {_count(gates, 'gate')}; "
+        f"for {', '.join(fit) or 'nobody yet'}"
     )
     return [told, *_notes(file, scenario)]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _notes(file: str, scenario: Scenario) -> list[str]:

@@ -87,6 +87,10 @@ def parse(text: str, filename: str) -> Document:
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         message = f"not valid YAML: {', '.join(filter(None, (error.context, error.problem)))}"
         raise ScenarioError([Problem(filename, line, column, (), message)]) from None
+    except yaml.reader.ReaderError as error:
+        line, column = position(text[: error.position])
+        message = f"not valid YAML: character #x{error.character:04x} is not allowed"
+        raise ScenarioError([Problem(filename, line, column, (), message)]) from None
     except yaml.YAMLError as error:
         message = f"not valid YAML: {str(error).splitlines()[0]}"
         raise ScenarioError([Problem(filename, 1, 1, (), message)]) from None
@@ -99,6 +103,11 @@ def parse(text: str, filename: str) -> Document:
     if document.problems:
         raise ScenarioError(document.problems)
     return document
+
+
+def position(before: str) -> tuple[int, int]:
+    """Line and column, counted from 1, of what follows the text ``before``."""
+    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
 
 
 class _Builder:
@@ -141,6 +150,8 @@ class _Builder:
                 self._fatal(_mark(key_node), place, "a key must be text")
             key = key_node.value
             here = (*place, key)
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                self._fatal(_mark(key_node), here, "keys cannot be merged: write them out")
             if key in built:
                 first = self._document.keys[here].line
                 self._complain(_mark(key_node), here, f"key is there twice, first in line {first}")

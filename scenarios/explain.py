@@ -87,6 +87,10 @@ def _message(error: ErrorDetails) -> str:
         return f"'{given}' may hold letters, digits, {dot}'_' and '-' only"
     if kind == "too_short":
         return "must not be empty"
+    if kind == "string_unicode":
+        return "has an unpaired surrogate (\\ud800 to \\udfff), which is no character"
+    if kind == "string_too_long":
+        return f"has more than {error['ctx']['max_length']} characters"
     return str(error["msg"]).replace("Input should be", "must be")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from scenarios.document import BYTES_MAX, parse
+from scenarios.document import BYTES_MAX, parse, position
 from scenarios.errors import Problem, ScenarioError
 from scenarios.explain import explain
 from scenarios.model import Scenario
@@ -26,8 +26,9 @@ def read(path: str | Path) -> str:
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        line, column = position(raw[: error.start].decode("utf-8-sig"))
         message = f"not UTF-8 text (byte {error.start})"
-        raise ScenarioError([Problem(str(path), 0, 0, (), message)]) from None
+        raise ScenarioError([Problem(str(path), line, column, (), message)]) from None
 
 
 def load(path: str | Path, *, host: Host | None = "measured") -> Scenario:

@@ -16,6 +16,7 @@ from typing import Literal, NamedTuple
 
 from scenarios.consistency import TRACE
 from scenarios.distributions import AnyDistribution
+from scenarios.errors import ScenarioError
 from scenarios.load import CapacityLoad, ClosedLoad, OpenLoad, Stage
 from scenarios.model import Scenario
 
@@ -23,10 +24,6 @@ Tier = Literal["frames", "decode"]
 
 ARRIVALS_MAX = 10_000_000
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
-
-
-class TooManyArrivals(ValueError):
-    """The stages ask for more arrivals than anybody can mean."""
 
 
 class StageSpan(NamedTuple):
@@ -99,7 +96,7 @@ def arrivals(scenario: Scenario) -> list[Arrival]:
 
     For a closed load and a capacity search these are the first sessions of
     their users; ``next_arrival`` says what follows each. Raises ScenarioError
-    where a trace is unfit.
+    where a trace is unfit, or stages ask for more than anybody can mean.
     """
     load = scenario.load
     spans = stages(scenario)
@@ -164,7 +161,8 @@ def _open_times(scenario: Scenario, load: OpenLoad) -> Iterator[float]:
     """Invert the cumulated rate: arrival k falls where it reaches the k-th threshold."""
     expected = sum(_mass(stage, stage.for_s) for stage in load.stages)
     if expected > ARRIVALS_MAX:
-        raise TooManyArrivals(f"the stages ask for {expected:.3g} arrivals, over {ARRIVALS_MAX}")
+        message = f"the stages ask for {expected:.3g} arrivals, over {ARRIVALS_MAX}"
+        raise ScenarioError([scenario.problem(("load", "stages"), message)])
     threshold = 0.0
     index = 0
     start = 0.0

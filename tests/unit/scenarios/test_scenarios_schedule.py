@@ -9,6 +9,7 @@ import statistics
 import pytest
 
 from scenarios import schedule
+from scenarios.errors import ScenarioError
 from scenarios.load import OpenLoad
 from scenarios.loader import loads
 from scenarios.model import Scenario
@@ -162,7 +163,7 @@ def test_an_open_load_has_no_next_arrival() -> None:
 def test_an_absurd_number_of_arrivals_is_refused() -> None:
     scenario = _open("{name: a, for: 1000d, rate: 1000/s}")
     assert isinstance(scenario.load, OpenLoad)
-    with pytest.raises(schedule.TooManyArrivals, match="arrivals, over"):
+    with pytest.raises(ScenarioError, match=r"load\.stages: .* arrivals, over"):
         schedule.arrivals(scenario)
 
 
