@@ -11,6 +11,7 @@ from scenarios.quantities import render
 from system.protocol.metrics import METRICS
 
 _COMPARED = ("mean", "p50", "p95")
+_UNNAMED = {"abandoned": "waited longer than their patience"}
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,9 @@ def failures(assessment: Assessment) -> list[Failure]:
         rows = assessment.run.rows(f"session.{what}")
         rows = rows[rows["value"] == 1.0]
         reasons = {text: _reason(text) for text in rows["attrs"].cat.categories}
-        named = rows["attrs"].astype(object).map(reasons).replace("", "no reason given")
-        for reason, t_us in rows["t_us"].groupby(named.fillna("no reason given")):
+        unnamed = _UNNAMED.get(what, "no reason given")
+        named = rows["attrs"].astype(object).map(reasons).replace("", unnamed)
+        for reason, t_us in rows["t_us"].groupby(named.fillna(unnamed)):
             between_s = (float(t_us.min()) / 1e6, float(t_us.max()) / 1e6)
             found.append(Failure(what, str(reason), len(t_us), between_s))
     return sorted(found, key=lambda failure: -failure.count)

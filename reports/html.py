@@ -75,6 +75,7 @@ def _context(assessment: Assessment) -> dict[str, Any]:
         "reproduce": command(info),
         "scenario_text": assessment.run.scenario_text[:TEXT_MAX],
         "shown": highlights.shown,
+        "moment": marks.moment,
     }
 
 
@@ -123,7 +124,19 @@ def environment_list(info: RunInfo) -> list[tuple[str, str]]:
 
 
 def command(info: RunInfo) -> str:
-    """Build the command line that repeats the run; secrets were removed when it was written."""
+    """Build the commands that repeat the run; secrets were removed when it was written.
+
+    Without ``--run-dir``, which would name the directory that is there now.
+    """
     if not info.argv:
         return f"# python {platform.python_version()}, no command line was recorded"
-    return shlex.join([Path(info.argv[0]).name, *info.argv[1:]])
+    words = [Path(info.argv[0]).name]
+    given = iter(info.argv[1:])
+    for word in given:
+        if word == "--run-dir":
+            next(given, None)
+        elif not word.startswith("--run-dir="):
+            words.append(word)
+    sha, dirty = info.git.get("sha"), info.git.get("dirty")
+    source = f"git checkout {sha}{'  # and what was not committed' * bool(dirty)}\n" if sha else ""
+    return source + shlex.join(words)

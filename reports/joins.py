@@ -17,10 +17,11 @@ SESSIONS_MAX = 24
 
 
 def join_phases(assessment: Assessment) -> pd.DataFrame:
-    """Tabulate the phases of every measured join: a row per session, in seconds."""
+    """Tabulate the phases of every measured join, in seconds: a row per session, by arrival."""
     measured = [span.name for span in assessment.spans if span.measured]
     joins = assessment.run.rows("session.join_time")
     joins = joins[joins["value"].notna() & joins["stage"].isin(measured)]
+    joins = joins.sort_values("t_us", kind="stable")
     table = pd.DataFrame(index=pd.Index(joins["session_id"].astype(str), name="session").unique())
     for phase in JOIN_PHASES:
         rows = assessment.run.rows(f"session.join.{phase}")
@@ -38,7 +39,7 @@ def slowest_phase(assessment: Assessment) -> str:
         return ""
     name = str(sums.idxmax())
     return (
-        f"{float(sums[name]) / total:.0%} of the time to join is spent in "
+        f"{100 * float(sums[name]) / total:.0f} % of the time to join is spent in "
         f"{name.replace('_', ' ')}, which is the {PHASE_OWNERS[name]}'s."
     )
 
@@ -49,7 +50,7 @@ def joins(assessment: Assessment) -> Plot | None:
     if phases.empty:
         return None
     order = phases.sum(axis=1).sort_values(ascending=False, kind="stable").index[:SESSIONS_MAX]
-    shown = phases.loc[order].sort_index()
+    shown = phases[phases.index.isin(order)]
     labels = ["mean", *(str(name) for name in shown.index)]
     table = np.vstack([phases.mean().to_numpy(), shown.to_numpy()]) * 1e3
     figure = Figure(figsize=(WIDTH_IN, 1.0 + 0.19 * len(labels)), layout="constrained")

@@ -7,8 +7,7 @@ from reports.assess import Assessment
 from reports.faults import faults
 from reports.html import command, facts
 from reports.joins import slowest_phase
-from reports.marks import gate_line
-from scenarios.quantities import render
+from reports.marks import gate_line, moment
 
 
 def markdown(assessment: Assessment) -> str:
@@ -50,7 +49,7 @@ def markdown(assessment: Assessment) -> str:
     if found:
         lines += ["## Faults", ""]
         rows = [
-            [str(number), fault.kind, render(fault.at_s, "s"), *fault.told]
+            [str(number), fault.kind, moment(fault.at_s), *fault.told]
             for number, fault in enumerate(found, start=1)
         ]
         lines += _table(["", "fault", "at", "hit", "viewers", "pictures again after"], rows)
@@ -58,7 +57,7 @@ def markdown(assessment: Assessment) -> str:
     if broken:
         lines += ["## Sessions that broke", ""]
         rows = [
-            [one.what, one.reason, str(one.count), *(render(at_s, "s") for at_s in one.between_s)]
+            [one.what, one.reason, str(one.count), *(moment(at_s) for at_s in one.between_s)]
             for one in broken
         ]
         lines += _table(["what", "reason", "sessions", "first", "last"], rows)

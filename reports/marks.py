@@ -9,6 +9,7 @@ import numpy as np
 
 from reports.evidence import GateResult
 from reports.samples import Bools, Floats
+from reports.svg import MINUTES_FROM_S
 from reports.verdict import GateVerdict
 from scenarios.gates import Gate
 from scenarios.quantities import render
@@ -16,6 +17,9 @@ from system.protocol.metrics import METRICS
 
 NONE = "–"
 _WIDTH = 150.0
+_INSET = 4.0
+"""Room at both ends of a bar for half of the mark that stands there."""
+
 _SPARK = (180.0, 26.0)
 _COLOURS = {GateVerdict.PASS: "var(--good)", GateVerdict.INCONCLUSIVE: "var(--warn)"}
 
@@ -33,6 +37,15 @@ class GateLine:
     verdict: str
     note: str
     bar: str
+
+
+def moment(at_s: float) -> str:
+    """Tell a time of the run: in seconds, of a long run as minutes or hours and the rest."""
+    if abs(at_s) < MINUTES_FROM_S:
+        return render(at_s, "s")
+    minutes, seconds = divmod(round(at_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d} h" if hours else f"{minutes}:{seconds:02d} min"
 
 
 def gate_line(result: GateResult) -> GateLine:
@@ -95,11 +108,12 @@ def bar(result: GateResult) -> str:
     top = top + 0.15 * max(top - bottom, 1e-9)
 
     def x(number: float) -> float:
-        if not math.isfinite(number):
-            return _WIDTH if number > 0 else 0.0
-        return round(_WIDTH * min(max((number - bottom) / (top - bottom), 0.0), 1.0), 1)
+        share = min(max((number - bottom) / (top - bottom), 0.0), 1.0)
+        return round(_INSET + (_WIDTH - 2 * _INSET) * share, 1)
 
-    left, right = (x(end) for end in _allowed(gate, limit))
+    least, most = _allowed(gate, limit)
+    left = x(least) if math.isfinite(least) else 0.0
+    right = x(most) if math.isfinite(most) else _WIDTH
     colour = _COLOURS.get(result.verdict, "var(--bad)")
     text = f"{render(value, gate.unit)}, limit {render(limit, gate.unit)}"
     return (

@@ -61,7 +61,7 @@ AXIS: dict[str, Any] = {"fontsize": 8, "color": MUTED}
 
 _STEPS_S = (1, 2, 5, 10, 20, 60, 120, 300, 600, 1200, 3600, 7200, 14_400, 28_800, 86_400)
 _TICKS_MAX = 9
-_MINUTES_FROM_S = 300.0
+MINUTES_FROM_S = 300.0
 _HOURS_FROM_S = 3 * 3600.0
 
 STYLE = {
@@ -147,7 +147,7 @@ def time_axis(axis: Axes, end_s: float) -> None:
     """Label an x axis of seconds in the way in which such lengths are told."""
     step_s = next((step for step in _STEPS_S if end_s / step <= _TICKS_MAX), _STEPS_S[-1])
     axis.xaxis.set_major_locator(MultipleLocator(step_s))
-    if end_s < _MINUTES_FROM_S:
+    if end_s < MINUTES_FROM_S:
         axis.set_xlabel("seconds since the start", **AXIS)
         return
     hours = end_s >= _HOURS_FROM_S

@@ -120,4 +120,6 @@ def render(value: float, base: str) -> str:
     if base == "bit/s":
         return f"{value / 1e6:.3g} Mbps" if value >= _NEARLY * 1e6 else f"{value / 1e3:.3g} kbps"
     number = f"{value:.3g}" if abs(value) < _NEARLY * 1000 else f"{value:.0f}"
-    return number if base == "count" else f"{number} {base}".replace(" 1/s", " /s")
+    if base == "1/s":
+        return f"{number}/s"
+    return number if base == "count" else f"{number} {base}"

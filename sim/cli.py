@@ -258,7 +258,7 @@ def store(path: Path, file: Path, case: Case, days: list[Replication]) -> None:
         path,
         loader.read(file),
         kind="simulated",
-        argv=["remote-render", "sim", "run", "--scenario", str(file)],
+        argv=["remote-render", "sim", "run", str(file), "--replications", str(len(days))],
     )
     every = rows.write(writer, case, days)
     writer.finish()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -15,8 +16,11 @@ from reports.assess import assess
 from reports.cli import group
 from reports.github import append_summary, workflow_commands
 from reports.highlights import failures
+from reports.html import command
+from reports.joins import join_phases
+from reports.marks import bar, moment
 from reports.rundir import RunReader
-from reports.runinfo import Aborted
+from reports.runinfo import Aborted, RunInfo
 from reports.sessions import worst_sessions
 from reports.verdict import Exit
 from system.protocol.metrics import JOIN_PHASES
@@ -159,3 +163,43 @@ def test_a_run_that_a_gate_ended_fails_and_is_not_invalid_for_it(make_run: Maker
     assessment = assess(RunReader(path))
     assert assessment.verdict.code is Exit.FAIL
     assert assessment.gates[1].reason.startswith("ended the run at 28 s: ")
+
+
+# --- small things that are read --------------------------------------------------
+
+
+def test_the_command_that_repeats_a_run_makes_a_directory_of_its_own() -> None:
+    info = RunInfo(
+        kind="measured",
+        name="demo",
+        scenario_sha256="",
+        seed=1,
+        started_at="",
+        argv=["/venv/bin/locust", "--run-dir", "runs/a", "--scenario", "a b.yaml", "--run-dir=c"],
+        git={"sha": "0123abc", "dirty": True},
+    )
+    checkout, run = command(info).splitlines()
+    assert checkout == "git checkout 0123abc  # and what was not committed"
+    assert run == "locust --scenario 'a b.yaml'"
+
+
+@pytest.mark.parametrize(
+    ("at_s", "told"),
+    [(0.0, "0 s"), (42.31, "42.3 s"), (299.0, "299 s"), (300.0, "5:00 min"), (3600.0, "1:00:00 h")],
+)
+def test_times_of_a_long_run_are_told_as_a_clock_does(at_s: float, told: str) -> None:
+    assert moment(at_s) == told
+
+
+def test_joins_are_laid_out_in_order_of_arrival(make_run: Maker) -> None:
+    rows = [event(20.0 - n, f"v{n}", "hold", "session.join_time", 0.5) for n in range(12)]
+    rows += [event(20.0 - n, f"v{n}", "hold", "session.join.ws", 0.5) for n in range(12)]
+    run = make_run(with_rows=False, extra_events=rows)
+    table = join_phases(assess(RunReader(run)))
+    assert list(table.index) == [f"v{n}" for n in reversed(range(12))]
+
+
+def test_a_mark_at_the_end_of_a_bar_is_whole(failed_run: Path) -> None:
+    for result in assess(RunReader(failed_run)).gates:
+        for place in re.findall(r'<circle cx="([0-9.]+)"', bar(result)):
+            assert 4.0 <= float(place) <= 146.0
