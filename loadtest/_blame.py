@@ -33,7 +33,8 @@ class Evidence:
     """A step of a capacity search as seen from outside its viewers.
 
     ``waiting`` sessions were in the queue; ``encode_s`` is the slowest worker's
-    mean time to encode a frame, which are ``frame_s`` apart at most.
+    mean time to encode a frame, which are ``frame_s`` apart at most. ``shared``:
+    the system and the generator run on one machine, of so many ``cores``.
     """
 
     cores: float
@@ -45,6 +46,7 @@ class Evidence:
     waiting: int = 0
     encode_s: float = 0.0
     frame_s: float = 1 / 30
+    shared: bool = True
 
 
 def blame(metric: str, seen: Evidence) -> str:
@@ -59,12 +61,12 @@ def blame(metric: str, seen: Evidence) -> str:
         return "pool"
     if seen.waiting > 0 and metric.startswith("session."):
         return "pool"
-    late = not seen.uses and seen.generator_lag_s >= LATE_S
+    late = not (seen.uses and seen.shared) and seen.generator_lag_s >= LATE_S
     if late or seen.generator_cpu >= FULL * seen.cores:
         return GENERATOR
     used = _by_role(seen.uses)
     ours = sum(used.values()) + seen.generator_cpu
-    if max(ours, seen.machine_cpu) >= FULL * seen.cores:
+    if seen.shared and max(ours, seen.machine_cpu) >= FULL * seen.cores:
         if seen.machine_cpu > 2 * ours or not used:
             return OTHERS
         return f"{max(used, key=lambda role: used[role])} CPU"

@@ -23,6 +23,7 @@ from loadtest._order import Order, machine_id
 from loadtest._pulse import Pulse
 from loadtest._refusal import Refusal, tell
 from loadtest._run import Run
+from loadtest._scrape import Scrape
 from loadtest._swarms import Swarms
 from loadtest._watch import NODE, Watch
 from reports import rundir
@@ -124,9 +125,10 @@ class Controller:
         if planned_s is not None and run_time_s is not None:
             planned_s = min(planned_s, run_time_s)
         start_at = time.monotonic() + lead_s
+        theirs = Scrape(settings.metrics or _target.metrics_urls(url))
         watch = Watch(
             scenario,
-            self._embedded,
+            theirs if secret is None else self._embedded,
             elapsed_s=lambda: time.monotonic() - start_at,
             enter=self._swarms.enter,
             aborted=self._on_aborted,
@@ -171,10 +173,12 @@ class Controller:
                 gevent.spawn(
                     self._embedded.look_after,
                     run.start_at,
-                    lambda look: run.rows.extend(look.rows()),
+                    run.look,
                     lambda text: self.fail(Exit.INTERNAL, text),
                 )
             )
+        else:
+            run.greenlets.append(gevent.spawn(theirs.look_after, run.start_at, run.look))
         watch.start()
 
     def _target(self, host: str | None, scenario: Scenario) -> tuple[str, str | None]:
@@ -254,7 +258,8 @@ class Controller:
                 for problem in [*self._swarms.drain(), *problems]:
                     run.writer.add_problem(problem)
                 renderer, encoder = self._embedded.renderer_and_encoder()
-                run.writer.update(renderer=renderer, encoder=encoder)
+                shows_pool = run.writer.info.shows_pool or run.saw_pool
+                run.writer.update(renderer=renderer, encoder=encoder, shows_pool=shows_pool)
                 if self.settings.scenario is None:
                     self._rewrite_scenario(run, elapsed_s)
 

@@ -5,70 +5,24 @@ from __future__ import annotations
 import logging
 import math
 import os
-import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Final
 
 import gevent
 import psutil
 
-from loadtest._blame import Evidence, Use
-from loadtest._meter import system_row
+from loadtest._look import Look, Process
 from loadtest._target import policy_from, stack_config
 from scenarios.model import Scenario
 from scenarios.policies import Schedule
 from system.protocol.messages import WorkerView
-from system.protocol.records import SystemRow
 from system.stack import EmbeddedStack, PoolCounts, ProcessUse
 from system.stack.errors import StackError
 
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """The stack at one moment; ``machine_cpu`` is cores in use on the whole machine.
-
-    ``answer_s`` is how long signaling took to answer. ``pool`` is None while
-    the orchestrator cannot say.
-    """
-
-    t_s: float
-    pool: PoolCounts | None
-    processes: tuple[ProcessUse, ...]
-    workers: tuple[WorkerView, ...]
-    answer_s: float
-    machine_cpu: float
-
-    def rows(self) -> list[SystemRow]:
-        """The same as rows of ``system``."""
-        vitals = {worker.worker_id: worker.vitals for worker in self.workers}
-        sessions = {worker.worker_id: len(worker.sessions) for worker in self.workers}
-        rows = [
-            system_row(
-                use.node,
-                use.role,
-                self.t_s,
-                cpu=use.cpu,
-                rss_bytes=use.rss_bytes,
-                loop_lag_s=self._lag_s(use, vitals.get(use.node, {})),
-                sessions=sessions.get(use.node, 0),
-            )
-            for use in self.processes
-        ]
-        if self.pool is not None:
-            row = system_row("pool-default", "pool", self.t_s)
-            row["ready"], row["booting"] = self.pool.ready, self.pool.booting
-            row["busy"], row["stopped"] = self.pool.busy, self.pool.stopped
-            rows.append(row)
-        return rows
-
-    def _lag_s(self, use: ProcessUse, vitals: dict[str, float]) -> float:
-        return self.answer_s if use.role == "signaling" else vitals.get("loop_lag_s", math.nan)
 
 
 class Embedded:
@@ -124,6 +78,9 @@ class Embedded:
             looked(look)
             gevent.sleep(max(LOOK_EVERY_S - (time.monotonic() - began), 0.05))
 
+    shared: Final = True
+    """It runs on this machine."""
+
     @property
     def pool(self) -> PoolCounts | None:
         """The pool as it was last seen."""
@@ -137,53 +94,31 @@ class Embedded:
         return ", ".join(renderers) or "unknown", ", ".join(encoders) or "unknown"
 
 
-def evidence(
-    looks: Sequence[Look], *, generator_cpu: float, generator_lag_s: float, fps: float
-) -> Evidence:
-    """What several looks together say about where the system is at its limit.
-
-    Of another host there are none: then the generator alone is seen.
-    """
-    cores = float(os.cpu_count() or 1)
-    if not looks:
-        return Evidence(cores, generator_cpu=generator_cpu, generator_lag_s=generator_lag_s)
-    cpu: dict[tuple[str, str], list[float]] = {}
-    lag: dict[str, list[float]] = {}
-    encode: dict[str, list[float]] = {}
-    for look in looks:
-        for row in look.rows():
-            if row["role"] == "pool":
-                continue
-            cpu.setdefault((row["node"], row["role"]), []).append(row["cpu"])
-            if not math.isnan(row["loop_lag_s"]):
-                lag.setdefault(row["node"], []).append(row["loop_lag_s"])
-        for worker in look.workers:
-            if worker.vitals.get("frames"):
-                encode.setdefault(worker.worker_id, []).append(worker.vitals["encode_s"])
-    return Evidence(
-        cores=cores,
-        uses=[
-            Use(node, role, statistics.fmean(used), statistics.median(lag.get(node, [0.0])))
-            for (node, role), used in cpu.items()
-        ],
-        generator_cpu=generator_cpu,
-        generator_lag_s=generator_lag_s,
-        machine_cpu=statistics.fmean(look.machine_cpu for look in looks),
-        waiting=max(look.pool.waiting if look.pool else 0 for look in looks),
-        encode_s=max((statistics.fmean(found) for found in encode.values()), default=0.0),
-        frame_s=1.0 / fps,
-    )
-
-
 def _look(stack: EmbeddedStack, t_s: float) -> Look:
     snapshot = stack.pool_snapshot()
+    workers = {worker.worker_id: worker for worker in _workers(stack)}
+    answer_s = stack.answer_s()
     return Look(
         t_s=t_s,
         pool=snapshot.pool,
-        processes=snapshot.processes,
-        workers=tuple(_workers(stack)),
-        answer_s=stack.answer_s(),
+        processes=tuple(
+            _process(use, workers.get(use.node), answer_s) for use in snapshot.processes
+        ),
         machine_cpu=psutil.cpu_percent() / 100.0 * (os.cpu_count() or 1),
+    )
+
+
+def _process(use: ProcessUse, worker: WorkerView | None, answer_s: float) -> Process:
+    """Signaling is as late as its answer; workers say it of themselves."""
+    vitals = {} if worker is None else worker.vitals
+    return Process(
+        node=use.node,
+        role=use.role,
+        cpu=use.cpu,
+        rss_bytes=use.rss_bytes,
+        lag_s=answer_s if use.role == "signaling" else vitals.get("loop_lag_s", math.nan),
+        sessions=0 if worker is None else len(worker.sessions),
+        encode_s=vitals.get("encode_s", 0.0) if vitals.get("frames") else 0.0,
     )
 
 

@@ -42,6 +42,8 @@ class Settings:
     scenario_file: str | None = None
     run_dir: Path | None = None
     token_file: Path | None = None
+    metrics: tuple[str, ...] = ()
+    """Where processes behind ``host`` say how they fare; ``/metrics`` of ``host`` if empty."""
     helpers: int = 1
     """Helper processes per Locust process."""
     joins_per_s: float | None = None
@@ -73,6 +75,13 @@ def add_arguments(parser: Any) -> None:
         metavar="FILE",
         default=None,
         help="the join token for --host; read again at each join",
+    )
+    add(
+        "--metrics",
+        metavar="URLS",
+        default=None,
+        help="where processes behind --host say how they fare, with commas between: signaling, "
+        "orchestrator, workers; /metrics of --host if absent",
     )
     add("--driver", choices=DRIVERS, default="native", help="what the viewers speak")
     add(
@@ -129,6 +138,7 @@ def check(options: Mapping[str, Any]) -> Settings:
         scenario_file=options["scenario"] or None,
         run_dir=_run_dir(options["run_dir"]),
         token_file=_token_file(options["token_file"], host),
+        metrics=_metrics(options["metrics"], host, allowed=options["i_may_load_this_host"]),
         helpers=options["helpers"],
         joins_per_s=_joins_per_s(options["join_rate_cap"], host),
     )
@@ -205,6 +215,25 @@ def _token_file(given: str | None, host: str | None) -> Path | None:
         reason = error.strerror if isinstance(error, OSError) else "not text"
         raise Refusal(f"--token-file {given}: {(reason or 'unreadable').lower()}") from None
     return path
+
+
+def _metrics(given: str | None, host: str | None, *, allowed: bool) -> tuple[str, ...]:
+    if not given:
+        return ()
+    if host is None:
+        raise Refusal("--metrics needs --host: of the embedded stack all is known")
+    urls = tuple(url.strip() for url in given.split(",") if url.strip())
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Refusal(
+                f"--metrics '{url}' is not an address: write e.g. http://host:9100/metrics"
+            )
+        if not allowed and not is_loopback(parts.hostname):
+            raise Refusal(
+                f"--metrics {parts.hostname} is not this machine: say --i-may-load-this-host"
+            )
+    return urls
 
 
 def _joins_per_s(cap: str, host: str | None) -> float | None:

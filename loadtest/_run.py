@@ -9,6 +9,7 @@ from typing import Final
 import gevent
 
 from loadtest._blame import GENERATOR
+from loadtest._look import Look
 from loadtest._watch import Watch
 from reports.rundir import RunWriter
 from scenarios.load import OpenLoad
@@ -36,6 +37,12 @@ class Run:
     aborted: bool = False
     rows: list[SystemRow] = field(default_factory=list)
     greenlets: list[gevent.Greenlet] = field(default_factory=list)
+    saw_pool: bool = False
+
+    def look(self, look: Look) -> None:
+        """Take in the system as it is at a moment."""
+        self.rows += look.rows()
+        self.saw_pool = self.saw_pool or look.pool is not None
 
     @property
     def elapsed_s(self) -> float:

@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from loadtest._refusal import Refusal
 from scenarios.load import ClosedLoad, OpenLoad
@@ -61,6 +61,16 @@ def preflight(url: str, timeout_s: float = PREFLIGHT_S) -> None:
             f"--host: {name} port {port}: {reason}; start the system there, or leave out --host "
             "to have an embedded one"
         ) from None
+
+
+def metrics_urls(url: str) -> tuple[str, ...]:
+    """Where the system behind a WebSocket address says how it fares, by its own custom."""
+    parts = urlsplit(url)
+    return (
+        urlunsplit(
+            ("https" if parts.scheme == "wss" else "http", parts.netloc, "/metrics", "", "")
+        ),
+    )
 
 
 def stack_config(scenario: Scenario) -> StackConfig:

@@ -9,10 +9,12 @@ from typing import Final
 import gevent
 
 from loadtest._blame import blame
-from loadtest._embedded import Embedded, evidence
+from loadtest._embedded import Embedded
 from loadtest._faults import Faults
 from loadtest._live import Live, StageWindows
+from loadtest._look import evidence
 from loadtest._pulse import PERIOD_S, Pulse
+from loadtest._scrape import Scrape
 from loadtest._search import Search
 from reports.runinfo import Aborted
 from reports.steps import Step
@@ -27,12 +29,15 @@ NODE: Final = "controller"
 
 
 class Watch:
-    """Watches one run; ``aborted`` is told once, of the gate that ends it."""
+    """Watches one run; ``aborted`` is told once, of the gate that ends it.
+
+    ``seen`` is the system as far as it can be looked into.
+    """
 
     def __init__(
         self,
         scenario: Scenario,
-        embedded: Embedded,
+        seen: Embedded | Scrape,
         *,
         elapsed_s: Callable[[], float],
         enter: Callable[[str], None],
@@ -42,7 +47,7 @@ class Watch:
         self.live = Live()
         self.search: Search | None = None
         self._scenario = scenario
-        self._embedded = embedded
+        self._seen = seen
         self._elapsed_s = elapsed_s
         self._aborted = aborted
         self._windows: StageWindows | None = None
@@ -60,11 +65,12 @@ class Watch:
             )
         elif any(gate.abort is not None for gate in scenario.gates):
             self._windows = StageWindows(schedule.stages(scenario))
-        if scenario.faults and embedded.stack is not None:
+        stack = seen.stack if isinstance(seen, Embedded) else None
+        if scenario.faults and stack is not None:
             self._faults = Faults(
                 scenario.faults,
                 scenario.seed,
-                embedded.stack,
+                stack,
                 stalled=lambda: self.live.stalled,
                 elapsed_s=elapsed_s,
                 problem=problem,
@@ -102,7 +108,7 @@ class Watch:
         while True:
             gevent.sleep(PERIOD_S)
             now_s = self._elapsed_s()
-            pool = self._embedded.pool
+            pool = self._seen.pool
             self.live.tick(now_s, max(now_s - before_s, 1e-3), pool)
             before_s = now_s
             if self._windows is None:
@@ -118,11 +124,12 @@ class Watch:
                 return
 
     def _blame(self, step: Step, metric: str) -> str:
-        looks = [look for look in self._embedded.looks if step.from_s <= look.t_s < step.to_s]
+        looks = [look for look in self._seen.looks if step.from_s <= look.t_s < step.to_s]
         seen = evidence(
             looks,
             generator_cpu=self.live.cpu,
             generator_lag_s=self.live.loop_lag_s,
             fps=self._scenario.stream.fps,
+            shared=self._seen.shared,
         )
         return blame(metric, seen)

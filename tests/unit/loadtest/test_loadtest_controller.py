@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import gevent
+import pyarrow.parquet as pq
 import pytest
+from pages import Pages
 
-from loadtest import _run, _watch
+from loadtest import _run, _scrape, _watch
 from loadtest._controller import Controller
 from loadtest._options import Settings
 from loadtest._order import Order
@@ -22,6 +26,7 @@ from reports.verdict import Exit
 from scenarios.loader import loads
 from system.client.errors import HelperGone
 from system.client.histogram import LogHistogram
+from system.protocol.records import SystemRow
 
 HOST = "ws://127.0.0.1:9"
 OPEN = """\
@@ -83,6 +88,12 @@ class Bench:
     def _quit(self) -> None:
         self.quits += 1
 
+    @property
+    def rows(self) -> list[SystemRow]:
+        """What was written down of the system so far."""
+        run = self.controller._run
+        return [] if run is None else run.rows
+
     def begin(self, users: int = 2, run_time_s: float | None = None) -> None:
         self.controller.begin(HOST, users, 1.0, run_time_s)
 
@@ -112,6 +123,28 @@ def test_a_run_is_ordered_with_all_that_a_process_needs(bench: Bench, tmp_path: 
     assert order.scenario_text == OPEN
     assert order.parts == tmp_path / "run" / "parts"
     assert not bench.controller.over
+
+
+def test_a_host_that_shows_its_pool_is_asked_for_it(
+    bench: Bench, pages: Pages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages.pages["/metrics"] = (
+        'remote_render_process_info{role="orchestrator",node="o-1"} 1\n'
+        'process_cpu_seconds_total 3.5\nremote_render_pool_workers{pool="a",state="ready"} 2\n'
+    )
+    monkeypatch.setattr(_scrape, "LOOK_EVERY_S", 0.1)
+    bench.controller.settings = replace(
+        bench.controller.settings, metrics=(f"{pages.base}/metrics",)
+    )
+    bench.begin()
+    deadline = time.monotonic() + 20
+    while not any(row["role"] == "orchestrator" for row in bench.rows):
+        assert time.monotonic() < deadline
+        gevent.sleep(0.02)
+    bench.controller.finish()
+    assert run_json(tmp_path / "run")["shows_pool"] is True
+    rows = pq.read_table(tmp_path / "run" / "system.parquet").to_pylist()
+    assert {(row["node"], row["ready"]) for row in rows} >= {("pool-default", 2), ("o-1", None)}
 
 
 def test_a_run_that_is_stopped_early_is_reported_and_cannot_pass(

@@ -60,6 +60,10 @@ class Stack:
             self._lost[f"w{pid - 100}"] = self.now_s
 
 
+TURNS = 8
+"""So often all others have their turn before time goes on."""
+
+
 class Bench:
     """The faults of a scenario, and how time passes."""
 
@@ -79,7 +83,8 @@ class Bench:
     def run(self, until_s: float) -> list[dict[str, Any]]:
         greenlet = gevent.spawn(self.faults.run)
         while self.stack.now_s < until_s:
-            gevent.idle()
+            for _ in range(TURNS):
+                gevent.idle()
             self.stack.now_s += 0.25
         greenlet.kill()
         self.faults.stop()

@@ -185,6 +185,21 @@ def test_a_token_file_is_for_hosts_and_must_hold_something(check: Check, tmp_pat
     assert check(*host, "--token-file", str(file)).token_file == file
 
 
+def test_metrics_are_of_a_host_and_as_far_away_as_one_may_load(check: Check) -> None:
+    near = "http://127.0.0.1:9100/metrics"
+    host = ("--host", "ws://127.0.0.1:1")
+    assert check(*host).metrics == ()
+    assert check(*host, "--metrics", f"{near}, http://[::1]:1/m").metrics == (
+        near,
+        "http://[::1]:1/m",
+    )
+    assert "needs --host" in refusal(check, "--metrics", near)
+    assert "is not an address" in refusal(check, *host, "--metrics", "127.0.0.1:9100")
+    away = ("--metrics", "https://198.51.100.7/metrics")
+    assert "--i-may-load-this-host" in refusal(check, *host, *away)
+    assert check(*host, *away, "--i-may-load-this-host").metrics == (away[1],)
+
+
 def test_the_parsed_options_are_plain_enough_for_a_message_to_a_worker() -> None:
     plain = (str, int, float, bool, type(None))
     assert all(isinstance(value, plain) for value in parse("--helpers", "2").values())

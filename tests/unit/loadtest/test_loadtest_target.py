@@ -101,3 +101,8 @@ def test_the_orchestrator_asks_a_policy_with_the_same_numbers_as_the_simulator(k
     )
     assert (asked.kind, asked.parameters) == (simulated.kind, pytest.approx(simulated.parameters))
     assert asked.kind == kind
+
+
+def test_a_system_tells_its_metrics_beside_its_socket() -> None:
+    assert _target.metrics_urls("wss://host:8443/room") == ("https://host:8443/metrics",)
+    assert _target.metrics_urls("ws://127.0.0.1:1") == ("http://127.0.0.1:1/metrics",)
