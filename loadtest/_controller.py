@@ -17,6 +17,7 @@ from gevent.lock import RLock
 from loadtest import _model, _target, _verdict
 from loadtest._embedded import Embedded
 from loadtest._live import Live, Tick
+from loadtest._lives import Axis
 from loadtest._meter import ProcessMeter
 from loadtest._options import Settings, host_url
 from loadtest._order import Order, machine_id
@@ -255,6 +256,9 @@ class Controller:
                 elapsed_s, problems = run.elapsed_s, run.problems
                 run.watch.stop()
                 gevent.killall(run.greenlets)
+                if run.writer.info.target == "embedded":
+                    axis = Axis(run.epoch, elapsed_s, schedule.stages(run.scenario))
+                    run.lives = self._embedded.lives(axis)
                 for problem in [*self._swarms.drain(), *problems]:
                     run.writer.add_problem(problem)
                 renderer, encoder = self._embedded.renderer_and_encoder()
@@ -284,7 +288,7 @@ class Controller:
             self._embedded.stop()
             with self._told():
                 run.writer.write_rows("system", NODE, run.rows)
-                run.writer.write_rows("events", NODE, run.watch.rows())
+                run.writer.write_rows("events", NODE, [*run.watch.rows(), *run.lives])
                 run.writer.finish()
                 assessment = _verdict.judge(run.writer.path)
                 self.codes.append(Exit(assessment.verdict.code))

@@ -12,12 +12,14 @@ from typing import Final
 import gevent
 import psutil
 
+from loadtest._lives import Axis, life_rows
 from loadtest._look import Look, Process
 from loadtest._target import policy_from, stack_config
 from scenarios.model import Scenario
-from scenarios.policies import Schedule
 from system.protocol.messages import WorkerView
+from system.protocol.records import EventRow
 from system.stack import EmbeddedStack, PoolCounts, ProcessUse
+from system.stack.embedded import ORCHESTRATOR
 from system.stack.errors import StackError
 
 logger = logging.getLogger(__name__)
@@ -27,6 +29,9 @@ LOOK_EVERY_S: Final = 1.0
 
 class Embedded:
     """At most one embedded stack at a time; made by the process that owns the run."""
+
+    shared: Final = True
+    """It runs on this machine."""
 
     def __init__(self) -> None:
         self.stack: EmbeddedStack | None = None
@@ -49,8 +54,12 @@ class Embedded:
         return self.stack.url, self.stack.secret
 
     def begin(self, scenario: Scenario, epoch: float) -> None:
-        """Tell policies that go by the time of day when second 0 is; raises StackError."""
-        if self.stack is not None and isinstance(scenario.pool.policy, Schedule):
+        """Let the scenario's policy keep the pool from now on; raises StackError.
+
+        Until then it kept what it begins with, be that more or less than the
+        policy holds at rest. ``epoch``: second 0, for policies by the time of day.
+        """
+        if self.stack is not None:
             self.stack.change_policy(policy_from(scenario, epoch))
 
     def stop(self) -> None:
@@ -78,8 +87,9 @@ class Embedded:
             looked(look)
             gevent.sleep(max(LOOK_EVERY_S - (time.monotonic() - began), 0.05))
 
-    shared: Final = True
-    """It runs on this machine."""
+    def lives(self, axis: Axis) -> list[EventRow]:
+        """Boots, starts and scrubs of its workers until now, as rows."""
+        return [] if self.stack is None else life_rows(self.stack.log_lines(ORCHESTRATOR), axis)
 
     @property
     def pool(self) -> PoolCounts | None:

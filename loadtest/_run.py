@@ -14,7 +14,7 @@ from loadtest._watch import Watch
 from reports.rundir import RunWriter
 from scenarios.load import OpenLoad
 from scenarios.model import Scenario
-from system.protocol.records import SystemRow
+from system.protocol.records import EventRow, SystemRow
 
 EARLY_S: Final = 2.0
 """A closed run's clock is Locust's, which starts a little before ours."""
@@ -36,6 +36,8 @@ class Run:
     finished: bool = False
     aborted: bool = False
     rows: list[SystemRow] = field(default_factory=list)
+    lives: list[EventRow] = field(default_factory=list)
+    """Boots and scrubs of the embedded stack's workers."""
     greenlets: list[gevent.Greenlet] = field(default_factory=list)
     saw_pool: bool = False
 

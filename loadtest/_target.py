@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import socket
 import ssl
-import time
 from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -76,6 +75,9 @@ def metrics_urls(url: str) -> tuple[str, ...]:
 def stack_config(scenario: Scenario) -> StackConfig:
     """The embedded stack that a scenario describes; every initial worker is ready at second 0.
 
+    Its policy comes with ``policy_from`` when the load begins: before, it might
+    end or replace what the pool is to begin with.
+
     Raises:
         Refusal: the scenario asks for what the embedded stack cannot do.
     """
@@ -89,7 +91,6 @@ def stack_config(scenario: Scenario) -> StackConfig:
                     initial=pool.at_start,
                     slots=pool.slots_per_worker,
                     max_workers=pool.max_workers,
-                    policy=policy_from(scenario, time.time()),
                     boot=_boot(pool),
                     seed=scenario.seed,
                     scrub_s=pool.scrub.mean,

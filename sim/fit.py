@@ -1,30 +1,36 @@
-"""Fits distributions to what runs have shown: session lengths, patience, boot times.
+"""Fits a scenario's distributions to durations of which some were not seen to their end.
 
-A session that was in progress when the run ended, a viewer who was served
-before patience ran out, and a boot that failed are censored: longer than seen,
-nobody knows by how much. Leaving them out would fit too short a time.
+A duration that went on when the watching ended is right-censored: longer than
+seen, nobody knows by how much. Leaving those out would fit too short a time.
+
+A shape is chosen by maximum likelihood, each parameter paid for (AICc), among
+those of a scenario. How well it fits is told by the largest distance between it
+and the estimate of Kaplan and Meier, which assumes no shape; beside it stands
+what chance alone makes of that distance: the same fit of as many durations
+drawn from the fitted shape, censored as ours were.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
-import yaml
-from scipy import stats
+from scipy import optimize, special
 
-from reports.rundir import RunReader
 from sim.model import BadModel, Flags, Floats
 
-EVENTS_MIN = 5
+OBSERVED_MIN: Final = 5
 """Fewer observed ends say nothing about a shape."""
 
-_LAST_S = 1.5
-"""A session whose last second is so close to the end of the run was in progress then."""
+RESAMPLES: Final = 200
+CONSTANT: Final = 0.02
+"""Durations that spread less than this share of their mean are one duration."""
+AT_ONCE_S: Final = 0.02
+"""Durations that are all below this are none."""
+_Z95: Final = 1.6448536269514722
 
 
 @dataclass(frozen=True)
@@ -41,23 +47,38 @@ class Times:
             np.concatenate([self.ended, other.ended]),
         )
 
+    @property
+    def observed(self) -> int:
+        """How many were seen to their end."""
+        return int(self.ended.sum())
 
-NONE = Times(np.zeros(0), np.zeros(0, dtype=np.bool_))
+
+NONE: Final = Times(np.zeros(0), np.zeros(0, dtype=np.bool_))
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A distribution as a scenario has it, and what Kaplan and Meier say without a shape."""
+    """A distribution as a scenario has it, and how well it fits.
+
+    ``distance`` is the largest one from Kaplan and Meier, ``noise`` what chance
+    alone makes of it 95 % of the time; ``median_s`` and ``p95_s`` are without a
+    shape, infinite where too much is censored. ``mean_ci95_s`` is of the mean.
+    """
 
     written: dict[str, Any]
     n: int
     censored: int
+    mean_s: float
+    mean_ci95_s: tuple[float, float]
     median_s: float
     p95_s: float
     distance: float
-    """Largest distance between the fitted distribution and the Kaplan-Meier estimate."""
     noise: float
-    """What chance alone makes of that distance with so many observations, 95 % of the time."""
+
+    @property
+    def fits(self) -> bool:
+        """Whether chance explains how far the shape is from what was seen."""
+        return self.distance <= self.noise
 
 
 def kaplan_meier(times: Times) -> tuple[Floats, Floats]:
@@ -79,141 +100,196 @@ def quantile(curve: tuple[Floats, Floats], share: float) -> float:
 
 
 def fit(times: Times, name: str) -> Fitted:
-    """The best of the scenario's shapes by likelihood, each parameter paid for (AIC).
+    """The best of the scenario's shapes.
 
     Raises:
         BadModel: too little was observed.
     """
-    positive = times.seconds > 0
-    kept = Times(times.seconds[positive], times.ended[positive])
-    observed = int(kept.ended.sum())
-    if observed < EVENTS_MIN:
-        raise BadModel(f"{name}: only {observed} were seen to their end; {EVENTS_MIN} are needed")
-    data = stats.CensoredData.right_censored(kept.seconds, ~kept.ended)
+    observed = times.observed
+    if observed < OBSERVED_MIN:
+        seen = f"{observed} of {len(times.seconds)}"
+        raise BadModel(f"{name}: {seen} were seen to their end; {OBSERVED_MIN} are needed")
+    ends = times.seconds[times.ended]
+    if float(ends.max()) < AT_ONCE_S:
+        return _constant(times, 0.0)
+    kept = Times(np.maximum(times.seconds, 1e-6), times.ended)
+    if float(ends.std()) <= CONSTANT * float(ends.mean()):
+        return _constant(times, float(ends.mean()))
+    best = min((shape(kept) for shape in _SHAPES), key=lambda found: _aicc(found, kept))
     curve = kaplan_meier(kept)
-    total = float(kept.seconds.sum())
-    spread = float(np.ptp(kept.seconds[kept.ended]))
-    choices = [
-        (
-            {"dist": "exponential", "mean": _s(total / observed)},
-            stats.expon(scale=total / observed),
-            1,
-        )
-    ]
-    if spread > 1e-6:
-        sigma, _, scale = stats.lognorm.fit(data, floc=0)
-        p95 = scale * math.exp(1.6448536269514722 * sigma)
-        choices.append(
-            (
-                {"dist": "lognormal", "median": _s(scale), "p95": _s(p95)},
-                stats.lognorm(sigma, scale=scale),
-                2,
-            )
-        )
-        shape, _, width = stats.weibull_min.fit(data, floc=0)
-        weibull: dict[str, Any] = {"dist": "weibull", "shape": round(float(shape), 5)}
-        weibull["scale"] = _s(width)
-        choices.append((weibull, stats.weibull_min(shape, scale=width), 2))
-    else:
-        choices = [({"dist": "deterministic", "mean": _s(float(np.median(kept.seconds)))}, None, 1)]
-    written, frozen, _ = min(choices, key=lambda choice: _aic(choice[1], choice[2], kept))
-    at, survival = curve
-    distance = 0.0 if frozen is None else float(np.abs(frozen.sf(at) - survival).max())
+    distances, means = _by_chance(best, kept)
+    low, high = np.quantile(means, [0.025, 0.975])
     return Fitted(
-        written,
+        best.written(),
         len(kept.seconds),
         len(kept.seconds) - observed,
+        best.mean_s,
+        (float(low), float(high)),
         quantile(curve, 0.5),
         quantile(curve, 0.95),
-        distance,
-        1.36 / math.sqrt(observed),
+        _distance(best, curve),
+        float(np.quantile(distances, 0.95)),
     )
 
 
-def _aic(frozen: Any, parameters: int, times: Times) -> float:
-    if frozen is None:
-        return 0.0
-    likelihood = frozen.logpdf(times.seconds[times.ended]).sum()
-    likelihood += frozen.logsf(times.seconds[~times.ended]).sum()
-    return 2.0 * parameters - 2.0 * float(likelihood)
+# --- shapes -----------------------------------------------------------------------
+#
+# The logarithm of a lognormal or a Weibull time is mu + sigma times a standard
+# error: a normal one, or the least of exponential ones. An exponential time is
+# the latter with sigma 1.
 
 
-def _s(seconds: float) -> str:
-    return f"{seconds:.6g}s"
+@dataclass(frozen=True)
+class _Error:
+    """``log_density`` and ``log_tail`` of the error, and their derivatives."""
+
+    log_density: Callable[[Floats], Floats]
+    density_slope: Callable[[Floats], Floats]
+    log_tail: Callable[[Floats], Floats]
+    tail_slope: Callable[[Floats], Floats]
 
 
-def patience(run: RunReader) -> Times:
-    """How long viewers waited; those who were served, or still waited, are censored."""
-    waits = run.rows("pool.wait_time")
-    lost = run.rows("session.abandoned")
-    key = ["node", "session_id"]
-    both = (
-        waits[[*key, "value"]]
-        .astype({"node": str, "session_id": str})
-        .merge(
-            lost[[*key, "value"]].astype({"node": str, "session_id": str}),
-            on=key,
-            suffixes=("_wait", "_lost"),
-        )
+def _normal_log_density(w: Floats) -> Floats:
+    return -0.5 * w**2 - 0.5 * math.log(2 * math.pi)
+
+
+def _normal_tail_slope(w: Floats) -> Floats:
+    return -np.exp(_normal_log_density(w) - special.log_ndtr(-w))
+
+
+_NORMAL: Final = _Error(
+    _normal_log_density, lambda w: -w, lambda w: special.log_ndtr(-w), _normal_tail_slope
+)
+_LEAST: Final = _Error(
+    lambda w: w - np.exp(w), lambda w: 1.0 - np.exp(w), lambda w: -np.exp(w), lambda w: -np.exp(w)
+)
+
+
+@dataclass(frozen=True)
+class _Shape:
+    kind: str
+    error: _Error
+    mu: float
+    sigma: float
+    parameters: int
+
+    def log_tail(self, seconds: Floats) -> Floats:
+        return self.error.log_tail((np.log(seconds) - self.mu) / self.sigma)
+
+    def log_likelihood(self, times: Times) -> float:
+        return -_loss(np.array([self.mu, math.log(self.sigma)]), self.error, times)[0]
+
+    @property
+    def mean_s(self) -> float:
+        if self.error is _NORMAL:
+            return math.exp(self.mu + self.sigma**2 / 2)
+        return math.exp(self.mu) * math.gamma(1.0 + self.sigma)
+
+    def draw(self, rng: np.random.Generator, count: int) -> Floats:
+        if self.error is _NORMAL:
+            return np.exp(self.mu + self.sigma * rng.standard_normal(count))
+        return np.exp(self.mu) * rng.standard_exponential(count) ** self.sigma
+
+    def written(self) -> dict[str, Any]:
+        scale = math.exp(self.mu)
+        if self.kind == "exponential":
+            return {"dist": "exponential", "mean": seconds_text(scale)}
+        if self.kind == "weibull":
+            shape = float(f"{1 / self.sigma:.5g}")
+            return {"dist": "weibull", "shape": shape, "scale": seconds_text(scale)}
+        p95 = scale * math.exp(_Z95 * self.sigma)
+        return {"dist": "lognormal", "median": seconds_text(scale), "p95": seconds_text(p95)}
+
+
+def _exponential(times: Times) -> _Shape:
+    mean_s = float(times.seconds.sum()) / times.observed
+    return _Shape("exponential", _LEAST, math.log(mean_s), 1.0, 1)
+
+
+def _two_parameters(kind: str, error: _Error, times: Times) -> _Shape:
+    logs = np.log(times.seconds[times.ended])
+    start = np.array([float(logs.mean()), math.log(max(float(logs.std()), 1e-3))])
+    found = optimize.minimize(_loss, start, (error, times), method="L-BFGS-B", jac=True,
+                              bounds=[(None, None), (-7.0, 4.0)])  # fmt: skip
+    return _Shape(kind, error, float(found.x[0]), math.exp(float(found.x[1])), 2)
+
+
+def _lognormal(times: Times) -> _Shape:
+    return _two_parameters("lognormal", _NORMAL, times)
+
+
+def _weibull(times: Times) -> _Shape:
+    return _two_parameters("weibull", _LEAST, times)
+
+
+_SHAPES: Final = (_exponential, _lognormal, _weibull)
+
+
+def _loss(at: Floats, error: _Error, times: Times) -> tuple[float, Floats]:
+    """Minus the log likelihood at (mu, log sigma), and its gradient."""
+    mu, sigma = float(at[0]), math.exp(float(at[1]))
+    logs = np.log(times.seconds)
+    w = np.clip((logs - mu) / sigma, -500.0, 500.0)
+    seen, cut = w[times.ended], w[~times.ended]
+    likelihood = (error.log_density(seen) - logs[times.ended]).sum() - len(seen) * math.log(sigma)
+    likelihood += error.log_tail(cut).sum()
+    slopes = error.density_slope(seen), error.tail_slope(cut)
+    by_mu = -(slopes[0].sum() + slopes[1].sum()) / sigma
+    by_log_sigma = -(slopes[0] @ seen + slopes[1] @ cut) - len(seen)
+    return -float(likelihood), -np.array([by_mu, by_log_sigma])
+
+
+def _aicc(shape: _Shape, times: Times) -> float:
+    k, n = shape.parameters, times.observed
+    small = 2.0 * k * (k + 1) / (n - k - 1)
+    return 2.0 * k + small - 2.0 * shape.log_likelihood(times)
+
+
+def _distance(shape: _Shape, curve: tuple[Floats, Floats]) -> float:
+    """The largest distance, on either side of each step."""
+    at, after = curve
+    before = np.concatenate([[1.0], after[:-1]])
+    tail = np.exp(shape.log_tail(at))
+    return float(max(np.abs(tail - after).max(), np.abs(tail - before).max()))
+
+
+def _by_chance(shape: _Shape, times: Times) -> tuple[Floats, Floats]:
+    """Distances and means of fits to durations that the shape itself made."""
+    again = next(s for s in _SHAPES if s.__name__ == f"_{shape.kind}")
+    rng = np.random.default_rng(len(times.seconds))
+    at, survival = kaplan_meier(Times(times.seconds, ~times.ended))
+    distances, means = [], []
+    while len(distances) < RESAMPLES:
+        drawn = shape.draw(rng, len(times.seconds))
+        places = np.searchsorted(-survival, -rng.random(len(drawn)))
+        limits = np.concatenate([at, [np.inf]])[places]
+        made = Times(np.maximum(np.minimum(drawn, limits), 1e-6), drawn <= limits)
+        if made.observed < 2:
+            continue
+        fitted = again(made)
+        distances.append(_distance(fitted, kaplan_meier(made)))
+        means.append(fitted.mean_s)
+    return np.array(distances), np.array(means)
+
+
+def _constant(times: Times, mean_s: float) -> Fitted:
+    ends = times.seconds[times.ended]
+    off = 1.96 * float(ends.std()) / math.sqrt(len(ends))
+    curve = kaplan_meier(times)
+    return Fitted(
+        {"dist": "deterministic", "mean": seconds_text(mean_s)},
+        len(times.seconds),
+        len(times.seconds) - len(ends),
+        mean_s,
+        (max(mean_s - off, 0.0), mean_s + off),
+        quantile(curve, 0.5),
+        quantile(curve, 0.95),
+        0.0,
+        0.0,
     )
-    return Times(
-        both["value_wait"].to_numpy(np.float64), both["value_lost"].to_numpy(np.float64) == 1.0
-    )
 
 
-def sessions(run: RunReader) -> Times:
-    """How long viewers stayed, by their seconds; those in progress at the end are censored."""
-    samples = run.samples
-    if samples.empty:
-        return NONE
-    grouped = samples.assign(end_s=samples["t_us"] / 1e6 + samples["duration_s"]).groupby(
-        ["node", "session_id"], observed=True
-    )
-    lengths = grouped["duration_s"].sum().to_numpy(np.float64)
-    last_s = grouped["end_s"].max().to_numpy(np.float64)
-    return Times(lengths, last_s < run.spans[-1].end_s - _LAST_S)
-
-
-def boots(lines: Iterable[str]) -> Times:
-    """Boot times in an orchestrator's log; a boot that failed is as long as it was waited for."""
-    seconds: list[float] = []
-    for line in lines:
-        if '"worker.ready"' in line:
-            try:
-                seconds.append(float(json.loads(line)["boot_s"]))
-            except (ValueError, KeyError, TypeError):
-                continue
-    return Times(np.array(seconds), np.ones(len(seconds), dtype=np.bool_))
-
-
-def as_scenario(found: dict[str, Fitted]) -> str:
-    """The part of a scenario that was fitted, as YAML."""
-    load = {name: found[name].written for name in ("session", "patience") if name in found}
-    part: dict[str, Any] = {"load": load} if load else {}
-    if "boot" in found:
-        part["pool"] = {"boot": found["boot"].written}
-    return str(yaml.safe_dump(part, sort_keys=False))
-
-
-def fit_runs(
-    runs: Sequence[RunReader], log: Iterable[str] = ()
-) -> tuple[dict[str, Fitted], list[str]]:
-    """Fit what the runs show; and one line for each thing of which there is too little.
-
-    Raises:
-        BadModel: nothing could be fitted.
-    """
-    times = {"session": NONE, "patience": NONE, "boot": boots(log)}
-    for run in runs:
-        times["session"] = times["session"].joined(sessions(run))
-        times["patience"] = times["patience"].joined(patience(run))
-    found: dict[str, Fitted] = {}
-    missing: list[str] = []
-    for name, seen in times.items():
-        try:
-            found[name] = fit(seen, name)
-        except BadModel as error:
-            missing.append(str(error))
-    if not found:
-        raise BadModel("nothing to fit: " + "; ".join(missing))
-    return found, missing
+def seconds_text(seconds: float) -> str:
+    """A duration as a scenario has it, to five figures."""
+    text = f"{float(f'{seconds:.5g}'):.9f}".rstrip("0").rstrip(".")
+    return f"{text}s"

@@ -108,8 +108,14 @@ class Session:
                 )
             )
             reason = await self._watch(client, joined_s, stopping)
-            now = time.monotonic()
-            return Result("interrupted" if reason else "ok", reason, scheduled_s, joined_s, now)
+            return Result(
+                "interrupted" if reason else "ok",
+                reason,
+                scheduled_s,
+                joined_s,
+                time.monotonic(),
+                stopped=stopping.done(),
+            )
         finally:
             for task in (joining, stopping):
                 task.cancel()

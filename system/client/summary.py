@@ -8,7 +8,7 @@ and bootstrap over them without the rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from system.client.hostproto import Outcome, Span, Start
 from system.client.latency import InputSample
 from system.client.meter import Second
 from system.protocol.metrics import METRICS
-from system.protocol.records import EventRow, SampleRow
+from system.protocol.records import DURATIONS, EventRow, SampleRow
 
 SOURCE = "client"
 _BLOCKED = frozenset({"no_capacity", "queue_full"})
@@ -52,7 +52,10 @@ class RunClock:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """How a session went. ``joined_s`` None: no first frame; times are monotonic."""
+    """How a session went. ``joined_s`` None: no first frame; times are monotonic.
+
+    ``stopped``: from outside, before the viewer had had enough.
+    """
 
     outcome: Outcome
     reason: str
@@ -60,6 +63,7 @@ class Result:
     joined_s: float | None
     ended_s: float
     failure: JoinFailed | None = None
+    stopped: bool = False
 
     @property
     def cut_short(self) -> bool:
@@ -112,7 +116,7 @@ def event_row(
         stage=stage,
         event=event,
         value=value,
-        unit=metric.unit if metric else "",
+        unit=metric.unit if metric else "s" if event in DURATIONS else "",
         attrs=json.dumps(attrs) if attrs else "",
     )
 
@@ -164,11 +168,35 @@ def session_rows(
         yield row("session.failed", float(result.outcome == "failed"), _why(result))
         yield row("session.abandoned", float(result.outcome == "abandoned"))
         yield row("session.interrupted", *_interrupted(result, client))
+    yield from _durations(row, result, client)
     wait_s = waited_s(result, client)
     if wait_s is not None and client is not None:
         blocked = client.queued_s is not None or result.reason in _BLOCKED
         yield row("pool.wait", float(blocked))
         yield row("pool.wait_time", wait_s)
+
+
+def _durations(
+    row: Callable[[str, float | None, dict[str, Any] | None], EventRow],
+    result: Result,
+    client: RemoteRenderClient | None,
+) -> Iterator[EventRow]:
+    """How long the viewer stayed, and stood in the queue; what a model is fitted to."""
+    if client is None:
+        return
+    if result.joined_s is not None:
+        stayed_s = result.ended_s - result.joined_s
+        if result.outcome == "ok" and not result.stopped:
+            held_s = result.ended_s - (client.created_s or result.joined_s)
+            yield row("session.length", stayed_s, {"held_s": round(held_s, 6)})
+        else:
+            yield row("session.length", None, _censored(stayed_s))
+    if client.queued_s is not None:
+        waited = (client.created_s or result.ended_s) - client.queued_s
+        if result.outcome == "abandoned" and client.created_s is None:
+            yield row("session.patience", waited, None)
+        else:
+            yield row("session.patience", None, _censored(waited))
 
 
 def waited_s(result: Result, client: RemoteRenderClient | None) -> float | None:

@@ -66,6 +66,12 @@ class Fleet:
                 self._delayed += 1
             worker = await self._ledger.launch(worker_id, self._spec.name)
             self._delays_s[worker_id] = delay_s
+            _log.info(
+                "worker.launched",
+                worker_id=worker_id,
+                pool=self._spec.name,
+                delay_s=round(delay_s, 6) if delayed else None,
+            )
             try:
                 await self._provider.start(
                     Launch(
@@ -129,7 +135,12 @@ class Fleet:
                 await self._terminate(worker, "drained" if worker.draining else "used")
                 return True
             case WorkerState.DRAINING if in_state_ms >= self._spec.scrub_s * 1000:
-                return await self._ledger.scrubbed(worker.worker_id) is not None
+                scrubbed = await self._ledger.scrubbed(worker.worker_id)
+                if scrubbed is None:
+                    return False
+                scrub_s = (scrubbed.changed_ms - worker.changed_ms) / 1000
+                _log.info("worker.scrubbed", worker_id=worker.worker_id, scrub_s=scrub_s)
+                return True
             case WorkerState.TERMINATING if not running and in_state_ms > 2000 * GRACE_S:
                 await self._ledger.gone(worker.worker_id)
                 return True

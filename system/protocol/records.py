@@ -7,7 +7,8 @@ worker or a client can produce rows and only the report needs to read Parquet.
             is an event whose ``event`` is the metric's name and whose ``value``
             is the sample; a sample that never came (failed join, lost input)
             is a row with ``value`` null and ``attrs`` ``{"censored": true,
-            "after_s": seconds observed}``.
+            "after_s": seconds observed}``. So are durations that models are
+            fitted to (``DURATIONS``), which are no metrics.
 ``samples`` one row per session and second.
 ``system``  one row per process and second.
 """
@@ -17,6 +18,15 @@ from __future__ import annotations
 from typing import Final, Literal, NotRequired, TypedDict
 
 SCHEMA_VERSION: Final = 1
+
+DURATIONS: Final[dict[str, str]] = {
+    "worker.boot": "launch to ready; attrs drawn_s: the part that the scenario's `boot` added",
+    "worker.start": "stopped to ready",
+    "worker.scrub": "freed to ready",
+    "session.length": "first frame to the viewer's own end; attrs held_s: since it got its slot",
+    "session.patience": "in the queue until the viewer left; censored where it was served",
+}
+"""Durations in seconds among the events; null and censored where the end was not seen."""
 
 ColumnType = Literal["int64", "float64", "string"]
 

@@ -153,6 +153,14 @@ class EmbeddedStack:
         """How long signaling takes to answer the simplest question."""
         return answer_s(self.http_url)
 
+    def log_lines(self, role: str) -> list[str]:
+        """What a component has logged, JSON objects most of them; nothing once it has ended."""
+        found = [component.log_path for component in self._components if component.role == role]
+        try:
+            return found[0].read_text(encoding="utf-8", errors="replace").splitlines()
+        except (IndexError, OSError):
+            return []
+
     def worker_pids(self) -> dict[str, int]:
         """Worker id to process id, of the workers that run now."""
         return {worker: process.pid for worker, process in self._worker_processes().items()}

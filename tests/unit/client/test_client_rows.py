@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pyarrow.parquet as pq
@@ -38,7 +39,7 @@ from system.client.summary import (
     summary,
 )
 from system.protocol.metrics import METRICS
-from system.protocol.records import EVENT_COLUMNS, SAMPLE_COLUMNS, SystemRow
+from system.protocol.records import DURATIONS, EVENT_COLUMNS, SAMPLE_COLUMNS, SystemRow
 
 CLOCK = RunClock(1000.0, 900.0, "helper-3", (Span("ramp", 0.0, 5.0), Span("hold", 5.0, 60.0)))
 START = Start(
@@ -221,3 +222,44 @@ def test_other_urls_are_refused(url: str) -> None:
 )
 def test_a_close_code_says_whether_to_come_back(code: int, final: bool) -> None:
     assert SignalingClosed(code).final is final
+
+
+def durations(result: Result, *, queued_s: float | None, created_s: float | None) -> dict[str, Any]:
+    client = RemoteRenderClient(ClientConfig(url="ws://x/ws"))
+    client.queued_s, client.created_s = queued_s, created_s
+    if result.joined_s is not None:
+        client.timeline.mark("first_frame", result.joined_s)
+    rows = session_rows(CLOCK, START, result, client)
+    return {row["event"]: row for row in rows if row["event"] in DURATIONS}
+
+
+def test_a_viewer_who_had_enough_stayed_so_long_and_held_the_slot_a_little_longer() -> None:
+    found = durations(Result("ok", "", 101.0, 103.5, 110.0), queued_s=101.1, created_s=103.1)
+    assert found["session.length"]["value"] == 6.5
+    assert json.loads(found["session.length"]["attrs"]) == {"held_s": 6.9}
+    assert found["session.length"]["unit"] == "s"
+    assert found["session.patience"]["value"] is None
+    assert json.loads(found["session.patience"]["attrs"]) == {"censored": True, "after_s": 2.0}
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        Result("ok", "", 101.0, 103.5, 110.0, stopped=True),
+        Result("interrupted", "worker_lost", 101.0, 103.5, 110.0),
+    ],
+)
+def test_a_session_that_was_ended_by_others_would_have_been_longer(result: Result) -> None:
+    found = durations(result, queued_s=None, created_s=103.1)
+    assert found["session.length"]["value"] is None
+    assert json.loads(found["session.length"]["attrs"]) == {"censored": True, "after_s": 6.5}
+    assert "session.patience" not in found, "who never stood in the queue says nothing of it"
+
+
+def test_patience_is_over_when_a_viewer_leaves_the_queue_and_not_when_the_test_ends() -> None:
+    left = Result("abandoned", "abandoned", 101.0, None, 104.0, JoinAbandoned(2.5))
+    assert durations(left, queued_s=101.5, created_s=None)["session.patience"]["value"] == 2.5
+    cut = Result("ok", "stopped", 101.0, None, 104.0, stopped=True)
+    found = durations(cut, queued_s=101.5, created_s=None)
+    assert list(found) == ["session.patience"]
+    assert json.loads(found["session.patience"]["attrs"])["after_s"] == 2.5

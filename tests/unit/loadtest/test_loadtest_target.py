@@ -22,8 +22,9 @@ def test_the_demo_becomes_its_stack() -> None:
     config = _target.stack_config(scenario)
     (pool,) = config.pools
     assert (pool.initial, pool.slots, pool.max_workers) == (2, 4, 3)
-    assert dict(pool.effective_policy)["kind"] == "buffer"
-    assert dict(pool.effective_policy)["interval_s"] == 1.0
+    assert dict(pool.effective_policy) == {"kind": "fixed", "size": 2}, "until the load begins"
+    policy = _target.policy_from(scenario, 0.0)
+    assert (policy["kind"], policy["interval_s"]) == ("buffer", 1.0)
     assert pool.boot is not None
     assert dict(pool.boot) == {"dist": "deterministic", "mean_s": 1.0}
     assert (config.stream.width, config.stream.height, config.stream.fps) == (640, 360, 30)
