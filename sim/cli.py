@@ -16,7 +16,6 @@ from reports.assess import assess
 from reports.build import write as write_report
 from reports.errors import RunDirError
 from reports.rundir import RunReader, RunWriter
-from reports.runinfo import write_text
 from reports.summary import summary
 from reports.verdict import Exit
 from scenarios import loader, quantities
@@ -154,23 +153,42 @@ def bench_command(users: int, repeat: int, fast_only: bool, as_json: str | None)
 
 @group.command("fit")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--log", type=click.Path(path_type=Path), help="The orchestrator's, for boot times.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
-def fit_command(runs: tuple[Path, ...], log: Path | None, output: Path) -> None:
-    """Fit session lengths, patience and boot times of RUNS; write them as part of a scenario."""
-    from sim import fit
+@click.option(
+    "--keep",
+    multiple=True,
+    type=click.Choice(["session", "patience", "boot", "start"]),
+    help="Leave this part as the scenario has it; may be repeated.",
+)
+@click.option("--force", is_flag=True, help="Replace the output where it exists.")
+@_json
+def fit_command(
+    runs: tuple[Path, ...], output: Path, keep: tuple[str, ...], force: bool, as_json: str | None
+) -> None:
+    """Fit boot and start times, session lengths and patience of measured RUNS.
 
-    lines = [] if log is None else guarded(lambda: _lines(log))
-    found, missing = guarded(lambda: fit.fit_runs([RunReader(run) for run in runs], lines))
-    guarded(lambda: write_text(output, fit.as_scenario(found)))
-    for name, one in found.items():
-        click.echo(
-            f"{name}: {one.written}; {one.n} seen, {one.censored} of them censored; without a "
-            f"shape median {one.median_s:.4g} s, p95 {one.p95_s:.4g} s; they differ by "
-            f"{one.distance:.3f}, of which chance explains {one.noise:.3f}"
-        )
-    for line in missing:
-        click.echo(f"not fitted: {line}")
+    Writes the first one's scenario with what was fitted, for `sim run` and `sim plan`.
+    """
+    from sim import calibrate
+
+    def work() -> calibrate.Calibration:
+        if output.exists() and not force:
+            raise BadModel(f"{output}: exists; name another file, or --force")
+        read = [calibrate.read_run(run) for run in runs]
+        for run in read:
+            if not (run.info.validity or {}).get("valid", True):
+                click.echo(f"note: {run.path}: invalid: its generator was late or busy", err=True)
+        found = calibrate.calibrate(read, keep)
+        calibrate.write(output, read, found)
+        return found
+
+    found = guarded(work)
+    if as_json:
+        click.echo(json.dumps(found.as_json(), indent=2, allow_nan=False))
+        return
+    for line in calibrate.told(found):
+        click.echo(line)
+    click.echo(f"scenario: {output}")
 
 
 @group.command("replay")

@@ -115,7 +115,7 @@ def fit(times: Times, name: str) -> Fitted:
     kept = Times(np.maximum(times.seconds, 1e-6), times.ended)
     if float(ends.std()) <= CONSTANT * float(ends.mean()):
         return _constant(times, float(ends.mean()))
-    best = min((shape(kept) for shape in _SHAPES), key=lambda found: _aicc(found, kept))
+    best = min((shape(kept) for shape in _SHAPES.values()), key=lambda found: _aicc(found, kept))
     curve = kaplan_meier(kept)
     distances, means = _by_chance(best, kept)
     low, high = np.quantile(means, [0.025, 0.975])
@@ -154,7 +154,7 @@ def _normal_log_density(w: Floats) -> Floats:
 
 
 def _normal_tail_slope(w: Floats) -> Floats:
-    return -np.exp(_normal_log_density(w) - special.log_ndtr(-w))
+    return np.asarray(-np.exp(_normal_log_density(w) - special.log_ndtr(-w)))
 
 
 _NORMAL: Final = _Error(
@@ -174,7 +174,7 @@ class _Shape:
     parameters: int
 
     def log_tail(self, seconds: Floats) -> Floats:
-        return self.error.log_tail((np.log(seconds) - self.mu) / self.sigma)
+        return np.asarray(self.error.log_tail((np.log(seconds) - self.mu) / self.sigma))
 
     def log_likelihood(self, times: Times) -> float:
         return -_loss(np.array([self.mu, math.log(self.sigma)]), self.error, times)[0]
@@ -187,8 +187,8 @@ class _Shape:
 
     def draw(self, rng: np.random.Generator, count: int) -> Floats:
         if self.error is _NORMAL:
-            return np.exp(self.mu + self.sigma * rng.standard_normal(count))
-        return np.exp(self.mu) * rng.standard_exponential(count) ** self.sigma
+            return np.asarray(np.exp(self.mu + self.sigma * rng.standard_normal(count)))
+        return np.asarray(np.exp(self.mu) * rng.standard_exponential(count) ** self.sigma)
 
     def written(self) -> dict[str, Any]:
         scale = math.exp(self.mu)
@@ -201,28 +201,31 @@ class _Shape:
         return {"dist": "lognormal", "median": seconds_text(scale), "p95": seconds_text(p95)}
 
 
-def _exponential(times: Times) -> _Shape:
+def _exponential(times: Times, near: _Shape | None = None) -> _Shape:
     mean_s = float(times.seconds.sum()) / times.observed
     return _Shape("exponential", _LEAST, math.log(mean_s), 1.0, 1)
 
 
-def _two_parameters(kind: str, error: _Error, times: Times) -> _Shape:
-    logs = np.log(times.seconds[times.ended])
-    start = np.array([float(logs.mean()), math.log(max(float(logs.std()), 1e-3))])
+def _two_parameters(kind: str, error: _Error, times: Times, near: _Shape | None) -> _Shape:
+    if near is None:
+        logs = np.log(times.seconds[times.ended])
+        start = np.array([float(logs.mean()), math.log(max(float(logs.std()), 1e-3))])
+    else:
+        start = np.array([near.mu, math.log(near.sigma)])
     found = optimize.minimize(_loss, start, (error, times), method="L-BFGS-B", jac=True,
                               bounds=[(None, None), (-7.0, 4.0)])  # fmt: skip
     return _Shape(kind, error, float(found.x[0]), math.exp(float(found.x[1])), 2)
 
 
-def _lognormal(times: Times) -> _Shape:
-    return _two_parameters("lognormal", _NORMAL, times)
+def _lognormal(times: Times, near: _Shape | None = None) -> _Shape:
+    return _two_parameters("lognormal", _NORMAL, times, near)
 
 
-def _weibull(times: Times) -> _Shape:
-    return _two_parameters("weibull", _LEAST, times)
+def _weibull(times: Times, near: _Shape | None = None) -> _Shape:
+    return _two_parameters("weibull", _LEAST, times, near)
 
 
-_SHAPES: Final = (_exponential, _lognormal, _weibull)
+_SHAPES: Final = {"exponential": _exponential, "lognormal": _lognormal, "weibull": _weibull}
 
 
 def _loss(at: Floats, error: _Error, times: Times) -> tuple[float, Floats]:
@@ -255,10 +258,10 @@ def _distance(shape: _Shape, curve: tuple[Floats, Floats]) -> float:
 
 def _by_chance(shape: _Shape, times: Times) -> tuple[Floats, Floats]:
     """Distances and means of fits to durations that the shape itself made."""
-    again = next(s for s in _SHAPES if s.__name__ == f"_{shape.kind}")
     rng = np.random.default_rng(len(times.seconds))
     at, survival = kaplan_meier(Times(times.seconds, ~times.ended))
-    distances, means = [], []
+    distances: list[float] = []
+    means: list[float] = []
     while len(distances) < RESAMPLES:
         drawn = shape.draw(rng, len(times.seconds))
         places = np.searchsorted(-survival, -rng.random(len(drawn)))
@@ -266,7 +269,7 @@ def _by_chance(shape: _Shape, times: Times) -> tuple[Floats, Floats]:
         made = Times(np.maximum(np.minimum(drawn, limits), 1e-6), drawn <= limits)
         if made.observed < 2:
             continue
-        fitted = again(made)
+        fitted = _SHAPES[shape.kind](made, shape)
         distances.append(_distance(fitted, kaplan_meier(made)))
         means.append(fitted.mean_s)
     return np.array(distances), np.array(means)

@@ -229,7 +229,8 @@ class Case:
             return chance.stream(self.scenario.seed, replication, name + of_pool)
 
         count = len(crowd.arrival_us)
-        hold_us = crowd.session_us
+        adds = self.scenario.sim.adds
+        hold_us = crowd.session_us + round(adds.session_s * SECOND_US)
         if not pool.release:
             hold_us = np.full(count, NEVER_US, dtype=np.int64)
         if pool.reap_s is not None:
@@ -238,12 +239,14 @@ class Case:
         scrub_us = np.zeros(0 if is_never(pool.scrub) else count, dtype=np.int64)
         if len(scrub_us):
             scrub_us = chance.draw(pool.scrub, rng("scrub"), count)
+            scrub_us += round(adds.scrub_s * SECOND_US)
         return Day(
             arrival_us=crowd.arrival_us,
             hold_us=hold_us,
             patience_us=crowd.patience_us,
             scrub_us=scrub_us,
-            boot_us=chance.draw(pool.boot, rng("boot"), sizes.launches),
+            boot_us=chance.draw(pool.boot, rng("boot"), sizes.launches)
+            + round(adds.boot_s * SECOND_US),
             boot_fails=rng("boot-failure").random(sizes.launches) < pool.boot_failure
             if pool.boot_failure > 0
             else np.zeros(sizes.launches, dtype=np.bool_),
