@@ -68,8 +68,9 @@ class InputApi:
         return self.send(channels.DeviceClick(data=data))
 
     def send_device_drag(
-        self, device_id: str, position: tuple[float, float, float], end: bool = False
+        self, device_id: str, position: tuple[float, float, float], end: bool | None = None
     ) -> bool:
+        """``end``: whether it is the last of its drag; not said, it is when 200 ms were quiet."""
         data = channels.DragData(device_id=device_id, position=position, end=end)
         return self.send(channels.DeviceDrag(data=data))
 

@@ -53,11 +53,15 @@ class ClickData(_Data, frozen=True):
 
 
 class DragData(_Data, frozen=True):
-    """A device's new position in metres; ``end`` is true for the last of a drag."""
+    """A device's new position in metres; ``end`` is true for the last of a drag.
+
+    False says that an end will come; None, or nothing, that none need come: such a
+    drag is over when it has been quiet.
+    """
 
     device_id: Id
     position: tuple[Finite, Finite, Finite]
-    end: bool = False
+    end: bool | None = None
 
 
 class ConnectData(_Data, frozen=True):

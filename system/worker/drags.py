@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 QUIET_S: Final = 0.2
-"""Clients that never say ``end``: a device that rested so long has been put down."""
+"""Clients that never say ``end``: a device that rested so long has been put down.
+
+One that says of a position that it is not the end may pause where it likes.
+"""
 
 MAX_DEVICES: Final = 256
 
@@ -38,7 +41,8 @@ class DragTracker:
     """The drags of one viewer. The channel is unordered: an older position loses."""
 
     def __init__(self) -> None:
-        self._live: dict[str, tuple[Drag, float]] = {}
+        self._live: dict[str, tuple[Drag, float | None]] = {}
+        """By device, with when it falls due; None: not before its end is said."""
         self._newest_seq: dict[str, int] = {}
 
     @property
@@ -46,8 +50,8 @@ class DragTracker:
         """Positions that are no edit yet."""
         return tuple(drag for drag, _ in self._live.values())
 
-    def moved(self, drag: Drag, now_s: float, *, seq: int | None, end: bool) -> Moved:
-        """A drag message for a device that exists."""
+    def moved(self, drag: Drag, now_s: float, *, seq: int | None, end: bool | None) -> Moved:
+        """A drag message for a device that exists; ``end`` None: the client did not say."""
         if seq is not None:
             if seq <= self._newest_seq.get(drag.device_id, -1):
                 return Moved(shown=False, final=drag if end else None)
@@ -61,18 +65,18 @@ class DragTracker:
             drag = Drag(drag.device_id, drag.position, held[0].edit_id)
         if len(self._live) >= MAX_DEVICES:
             return Moved(shown=True, final=drag)
-        self._live[drag.device_id] = (drag, now_s)
+        # Without numbers one cannot tell a position that comes after the end from a new drag.
+        end_comes = end is False and seq is not None
+        self._live[drag.device_id] = (drag, None if end_comes else now_s + QUIET_S)
         return Moved(shown=True)
 
     def next_at(self) -> float | None:
         """When the next live drag falls due."""
-        if not self._live:
-            return None
-        return min(at for _, at in self._live.values()) + QUIET_S
+        return min((at for _, at in self._live.values() if at is not None), default=None)
 
     def due(self, now_s: float) -> list[Drag]:
         """Drags that have been quiet long enough; they are no longer live."""
-        over = [drag for drag, at in self._live.values() if now_s - at >= QUIET_S]
+        over = [drag for drag, at in self._live.values() if at is not None and at <= now_s]
         for drag in over:
             del self._live[drag.device_id]
         return over
