@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any, Final
 
 from aiohttp import web
 
 from system.protocol.errors import ErrorCode
 from system.protocol.messages import HealthStatus
+from system.signaling import page
 from system.signaling.client_endpoint import ClientEndpoint
 from system.signaling.config import SignalingConfig
 from system.signaling.node import Node
@@ -24,15 +24,6 @@ NODE: Final = web.AppKey("node", Node)
 
 _LISTEN_S: Final = 1.0
 _DRAIN_S: Final = 2.0
-_PAGE: Final = Path(__file__).resolve().parent.parent / "web" / "dist"
-_PAGE_FILES: Final = ("app.js", "index.css")
-_PAGE_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data:; media-src 'self' blob:; "
-    "style-src 'self' 'unsafe-inline'; connect-src 'self' ws: wss:; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
-}
 
 
 def create_app(config: SignalingConfig, store: Store) -> web.Application:
@@ -80,8 +71,7 @@ def create_app(config: SignalingConfig, store: Store) -> web.Application:
     app.router.add_get("/", door.enter)
     app.router.add_get("/ws", door.enter)
     app.router.add_routes(health_routes(health, node.metrics.registry))
-    for name in _PAGE_FILES:
-        app.router.add_get(f"/{name}", _file(_PAGE / name))
+    app.router.add_routes(page.routes())
     return app
 
 
@@ -98,7 +88,7 @@ class _Door:
 
     async def enter(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() != "websocket":
-            return _page(request)
+            return page.serve(request)
         node = self._node
         bounds = node.config.bounds
         if node.closing or self._open >= bounds.connections:
@@ -141,18 +131,3 @@ async def _store_answers(store: Store) -> bool:
     except (StoreUnavailable, TimeoutError):
         return False
     return True
-
-
-def _page(request: web.Request) -> web.StreamResponse:
-    """The built browser client where it is installed, else a line of text."""
-    page = _PAGE / "index.html"
-    if request.path == "/" and page.is_file():
-        return web.FileResponse(page, headers=_PAGE_HEADERS)
-    return web.Response(text="Remote Render signaling: connect with a WebSocket.\n")
-
-
-def _file(path: Path) -> Any:
-    async def serve(request: web.Request) -> web.StreamResponse:
-        return web.FileResponse(path, headers=_PAGE_HEADERS)
-
-    return serve

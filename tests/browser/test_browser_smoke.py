@@ -24,7 +24,7 @@ def stack() -> Iterator[EmbeddedStack]:
 async def test_the_page_is_served_and_plays(stack: EmbeddedStack, browser: Browser) -> None:
     async with aiohttp.ClientSession() as http, http.get(f"{stack.http_url}/") as answer:
         assert answer.content_type == "text/html"
-        assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+        assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
     tab = await WorkspacePage.open(browser, stack.http_url, project="smoke")
     await tab.connected()
     seen = await tab.frames()

@@ -8,19 +8,17 @@
  * What the page shows keeps showing while anything of this is replaced.
  */
 
-import type { ClientEvents, ConnectionStatus, RemoteRenderConfig } from './config'
-import { EditBook } from './edits'
-import { RemoteRenderError } from './errors'
-import { Emitter } from './events'
-import type { LatencySample } from './latency'
-import { CONNECT_TIMEOUT_MS, Media } from './media'
-import type { FromServer, FromWorker } from './protocol'
-import { Resumption } from './resumption'
-import { Signaling, isFinal } from './signaling'
-import { Timer } from './timer'
-
-/** Errors about one message, after which a join may still succeed. */
-const HARMLESS: ReadonlySet<string> = new Set(['bad_candidate', 'bad_message', 'unknown_type'])
+import { listenAs, type ClientEvents, type ConnectionStatus, type RemoteRenderConfig } from './config.js'
+import { RemoteRenderError } from './errors.js'
+import { Emitter } from './events.js'
+import { Inputs } from './inputs.js'
+import type { LatencySample } from './latency.js'
+import { CONNECT_TIMEOUT_MS, Media } from './media.js'
+import { PROTOCOL_VERSION, type FromServer, type FromWorker } from './protocol.js'
+import { Resumption } from './resumption.js'
+import { Signaling, ask, closeText, isFinal } from './signaling.js'
+import { Timer } from './timer.js'
+import { pictureOf, pointIn } from './videobox.js'
 
 interface Pending {
   resolve: () => void
@@ -30,7 +28,7 @@ interface Pending {
 export class RemoteRenderClient extends Emitter<ClientEvents> {
   private readonly config: RemoteRenderConfig
   private readonly media: Media
-  private readonly edits = new EditBook()
+  private readonly inputs: Inputs
   private readonly resumption = new Resumption()
   private signaling: Signaling | null = null
   private identity = { userId: '', projectId: '' }
@@ -39,12 +37,13 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
   /** Aborted when the session is over: what still arrives of it is ignored. */
   private leaving = new AbortController()
   private lastError: RemoteRenderError | null = null
-  private seq = 0
   private everConnected = false
   private current: ConnectionStatus = 'idle'
 
   sessionId: string | null = null
   workerId: string | null = null
+  /** Why the last session, or the attempt at one, ended; null where this side left. */
+  endedBy: RemoteRenderError | null = null
 
   constructor(config: RemoteRenderConfig) {
     super()
@@ -55,18 +54,12 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
       changed: () => this.refreshStatus(),
       stats: (stats) => this.emit('stats', stats),
       message: (message) => this.fromWorker(message),
-      editOpen: () => {
-        for (const text of this.edits.outstanding()) this.media.sendEdit(text)
-      },
+      editOpen: () => this.inputs.resend(),
+      blocked: () => this.emit('playBlocked', undefined),
       failed: (error) => this.fail(error),
     })
-    const { onConnected, onDisconnected, onError, onStats, onQueued, onSelected } = config
-    if (onConnected !== undefined) this.on('connected', onConnected)
-    if (onDisconnected !== undefined) this.on('disconnected', onDisconnected)
-    if (onError !== undefined) this.on('error', onError)
-    if (onStats !== undefined) this.on('stats', onStats)
-    if (onQueued !== undefined) this.on('queued', (at) => onQueued(at.position, at.etaMs))
-    if (onSelected !== undefined) this.on('selected', onSelected)
+    this.inputs = new Inputs(this.media)
+    listenAs(config, this)
   }
 
   get status(): ConnectionStatus {
@@ -112,8 +105,9 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
       throw new RemoteRenderError('this client is connecting or connected', 'not_ready', false)
     }
     const { signal } = this.leaving
-    if (projectId !== this.identity.projectId) this.edits.clear()
+    if (projectId !== this.identity.projectId) this.inputs.forget()
     this.identity = { userId, projectId }
+    this.endedBy = null
     this.setStatus('connecting')
     try {
       if ((globalThis.RTCPeerConnection as typeof RTCPeerConnection | undefined) === undefined) {
@@ -130,7 +124,7 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
     } catch (error) {
       const typed = RemoteRenderError.of(error)
       if (!signal.aborted) {
-        this.finish()
+        this.finish(typed)
         this.emit('error', typed)
       }
       throw typed
@@ -141,34 +135,44 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
   disconnect(): void {
     this.signaling?.send({ type: 'bye' })
     this.pending?.reject(new RemoteRenderError('disconnected', 'closed', false))
-    this.edits.clear()
-    this.finish()
+    this.inputs.forget()
+    this.finish(null)
   }
 
   sendCameraOrbit(deltaX: number, deltaY: number): void {
-    this.sendInput('camera:orbit', { deltaX, deltaY })
+    this.inputs.input('camera:orbit', { deltaX, deltaY })
   }
 
   sendCameraZoom(delta: number): void {
-    this.sendInput('camera:zoom', { delta })
+    this.inputs.input('camera:zoom', { delta })
   }
 
-  /** An empty `deviceId` lets the worker pick at the point, in pixels of the picture. */
+  /**
+   * Selects a device. Without a `deviceId` the worker picks what is drawn at the point, in
+   * CSS pixels from the video element's corner, whatever its size and `object-fit`; nothing
+   * is sent for one beside the picture.
+   */
   sendDeviceClick(deviceId: string, screenX: number, screenY: number): void {
-    const { videoWidth, videoHeight } = this.config.videoElement
-    const view = videoWidth > 0 ? { width: videoWidth, height: videoHeight } : {}
-    this.sendInput('device:click', { deviceId, screenX, screenY, ...view })
+    const { videoElement } = this.config
+    const pixel = pointIn(videoElement, screenX, screenY)
+    if (pixel === null && deviceId === '') return
+    const { x, y } = pixel ?? { x: 0, y: 0 }
+    const view = pictureOf(videoElement)
+    this.inputs.input('device:click', { deviceId, screenX: x, screenY: y, ...view })
   }
 
-  /** `end` marks the last position of a drag, which is kept in the project. */
-  sendDeviceDrag(deviceId: string, position: [number, number, number], end = false): void {
+  /**
+   * Moves a device, in metres. `end` true marks the last position of a drag, which the project
+   * keeps; false says that one will come. Not said, the drag is over once 200 ms were quiet.
+   */
+  sendDeviceDrag(deviceId: string, position: [number, number, number], end?: boolean): void {
     const data = { deviceId, position, end }
-    if (end) this.sendEdit('device:drag', data)
-    else this.sendInput('device:drag', data)
+    if (end === true) this.edit('device:drag', data)
+    else this.inputs.input('device:drag', data)
   }
 
   sendConnectionCreate(sourceDeviceId: string, targetDeviceId: string, type: string): void {
-    this.sendEdit('connection:create', { sourceDeviceId, targetDeviceId, type })
+    this.edit('connection:create', { sourceDeviceId, targetDeviceId, type })
   }
 
   /** Asks for the scene's state; it comes as the event `state`. */
@@ -187,7 +191,7 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
         url: signalingServerUrl,
         ...this.identity,
         resumes: resumeToken !== null,
-        token: typeof token === 'function' ? await token() : (token ?? null),
+        token: typeof token === 'function' ? await ask(token) : (token ?? null),
         timeoutMs: connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
         signal,
       },
@@ -213,14 +217,14 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
       case 'queued': {
         const { position, etaMs = null } = message
         this.joinTimer.stop()
-        if (this.everConnected) this.media.lost()
+        if (this.sessionId !== null) this.media.lost()
         this.setStatus('queued')
         this.emit('queued', { position, etaMs })
         break
       }
       case 'session-created':
         // After a refused resume the server goes on as with a newcomer: nobody asked for that.
-        if (this.sessionId === null) this.created(message)
+        if (this.pending !== null) this.created(message)
         break
       case 'session-resumed':
         this.resumed(message)
@@ -237,7 +241,7 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
         void this.media.candidate(message.candidate, message.negotiation ?? 1)
         break
       case 'session-ended':
-        this.fail(this.explained(message.reason ?? ''))
+        this.fail(this.toldAlready(message.reason) ?? RemoteRenderError.ended(message.reason ?? ''))
         break
       case 'error':
         this.refused(message)
@@ -246,21 +250,28 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
   }
 
   private created(message: Extract<FromServer, { type: 'session-created' }>): void {
+    const { protocolVersion = PROTOCOL_VERSION } = message
+    if (protocolVersion !== PROTOCOL_VERSION) {
+      this.fail(RemoteRenderError.version(protocolVersion, PROTOCOL_VERSION))
+      return
+    }
     this.joinTimer.stop()
+    // A worker may refuse: then the next one has another session, and gets the same offer.
+    const again = this.sessionId !== null
     this.sessionId = message.sessionId
     this.served(message)
     this.resumption.token = message.resumeToken || null
     this.setStatus('connecting')
-    this.media.negotiate()
+    if (again) this.media.expect()
+    else this.media.negotiate()
   }
 
   private refused(message: Extract<FromServer, { type: 'error' }>): void {
-    const { error: text, code = 'internal', retryable = false, retryAfterMs = null } = message
-    const error = new RemoteRenderError(text, code, retryable, retryAfterMs)
-    if (HARMLESS.has(code)) this.emit('error', error)
+    const error = RemoteRenderError.from(message)
+    if (error.harmless) this.emit('error', error)
     else if (this.pending !== null) this.fail(error)
     else if (this.resumption.running) {
-      if (retryable) this.resume()
+      if (error.retryable) this.resume()
       else this.fail(error)
     } else {
       this.lastError = error
@@ -268,11 +279,9 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
     }
   }
 
-  /** Why the server has ended the session; what it said before may have told already. */
-  private explained(reason: string): RemoteRenderError {
-    if (this.lastError?.code === reason) return this.lastError
-    const text = reason === '' ? 'the session has ended' : `the session has ended: ${reason}`
-    return new RemoteRenderError(text, 'closed')
+  /** The error of a moment ago that a final message is about. */
+  private toldAlready(code: string | undefined): RemoteRenderError | null {
+    return this.lastError?.code === code ? this.lastError : null
   }
 
   private signalingLost(code: number): void {
@@ -280,7 +289,7 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
     if (this.pending !== null || this.resumption.token === null) {
       this.fail(new RemoteRenderError('the signaling connection was closed', 'closed'))
     } else if (isFinal(code)) {
-      this.fail(new RemoteRenderError('the server has ended the session', 'closed'))
+      this.fail(new RemoteRenderError(closeText(code), 'closed'))
     } else this.resume()
   }
 
@@ -324,18 +333,9 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
     this.emit('connected', undefined)
   }
 
-  private sendInput(type: string, data: unknown): void {
-    const seq = ++this.seq
-    this.media.sendInput(JSON.stringify({ type, timestamp: Date.now(), data, seq }), seq)
-  }
-
-  /** Kept until acknowledged, and sent again on a fresh connection. */
-  private sendEdit(type: string, data: unknown): void {
-    const editId = crypto.randomUUID()
-    const seq = ++this.seq
-    const text = JSON.stringify({ type, timestamp: Date.now(), data, seq, editId })
-    if (this.edits.add(editId, text)) this.media.sendEdit(text, seq)
-    else this.emit('error', new RemoteRenderError('too many edits wait for an answer', 'too_many'))
+  private edit(type: string, data: unknown): void {
+    if (this.inputs.edit(type, data)) return
+    this.emit('error', new RemoteRenderError('too many edits wait for an answer', 'too_many'))
   }
 
   private fromWorker(message: FromWorker): void {
@@ -347,7 +347,7 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
         this.emit('state', { revision: message.revision, state: message.state })
         break
       case 'edit:ack':
-        this.edits.settle(message.editId)
+        this.inputs.acknowledged(message.editId)
         this.emit('editAcknowledged', { editId: message.editId, code: message.code ?? null })
         break
     }
@@ -364,22 +364,22 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
   /** The status of a session that had its first frame. */
   private refreshStatus(): void {
     if (!this.everConnected) return
+    // Until another worker is there, its place in the queue is what there is to say.
+    if (this.current === 'queued' && this.media.waits && !this.resumption.running) return
     const whole = this.media.healthy && !this.resumption.running
     this.setStatus(whole ? 'connected' : 'reconnecting')
   }
 
   /** Ends the session, or the attempt at one: then connect() rejects with the error. */
   private fail(error: RemoteRenderError): void {
-    if (this.pending !== null) {
-      this.pending.reject(error)
-      return
-    }
+    if (this.pending !== null) return this.pending.reject(error)
     const told = error === this.lastError
-    this.finish()
+    this.finish(error)
     if (!told) this.emit('error', error)
   }
 
-  private finish(): void {
+  private finish(why: RemoteRenderError | null): void {
+    this.endedBy = why
     this.leaving.abort()
     this.leaving = new AbortController()
     const wasConnected = this.everConnected

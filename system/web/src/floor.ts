@@ -1,7 +1,7 @@
 /** Between pixels of the picture and the floor, for a camera of the worker's `state`. Pure. */
 
-import type { Box, Point } from './pointer'
-import type { CameraState } from './scene'
+import type { Box, Point } from './pointer.js'
+import type { CameraState } from './scene.js'
 
 /** The floor point (z = 0, metres) under a pixel; null at or above the horizon. */
 export function floorPoint(

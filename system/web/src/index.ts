@@ -1,10 +1,10 @@
-export { RemoteRenderClient } from './client'
+export { RemoteRenderClient } from './client.js'
 export type {
   ClientEvents,
   ConnectionStatus,
   InputCommand,
   RemoteRenderConfig,
-} from './config'
-export { RemoteRenderError, type RemoteRenderErrorCode } from './errors'
-export type { LatencySample } from './latency'
-export type { RTCStats, StreamStats } from './stats'
+} from './config.js'
+export { RemoteRenderError, type RemoteRenderErrorCode } from './errors.js'
+export type { LatencySample } from './latency.js'
+export type { RTCStats, StreamStats } from './stats.js'

@@ -3,7 +3,7 @@
  * frame that the worker's `input:ack` names, known by the block code in the picture.
  */
 
-import { STRIP_HEIGHT, STRIP_WIDTH, readBlockCode } from './blockcode'
+import { STRIP_HEIGHT, STRIP_WIDTH, readBlockCode } from './blockcode.js'
 
 const KEPT_FRAMES = 256
 const KEPT_SAMPLES = 10_000

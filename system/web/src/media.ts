@@ -4,14 +4,14 @@
  * when the path broke (the server has no ICE restart), or when the stream is to be different.
  */
 
-import type { RemoteRenderConfig } from './config'
-import { RemoteRenderError } from './errors'
-import { LatencyProbe, type LatencySample } from './latency'
-import { Peer } from './peer'
-import { parse, type FromWorker, type ToServer } from './protocol'
-import { Stage } from './stage'
-import { StatsMeter, type StreamStats } from './stats'
-import { Timer } from './timer'
+import type { RemoteRenderConfig } from './config.js'
+import { RemoteRenderError } from './errors.js'
+import { LatencyProbe, type LatencySample } from './latency.js'
+import { Peer } from './peer.js'
+import { parse, type FromWorker, type ToServer } from './protocol.js'
+import { Stage } from './stage.js'
+import { StatsMeter, type StreamStats } from './stats.js'
+import { Timer } from './timer.js'
 
 export const CONNECT_TIMEOUT_MS = 15_000
 /** Fresh connections in a row that may fail before the session is given up. */
@@ -30,6 +30,8 @@ export interface MediaHandlers {
   message(message: FromWorker): void
   /** The reliable channel of a new connection is open. */
   editOpen(): void
+  /** Media comes, but the browser wants to be clicked before it shows any. */
+  blocked(): void
   /** There will be no picture any more. */
   failed(error: RemoteRenderError): void
 }
@@ -67,6 +69,11 @@ export class Media {
     return this.flowing && this.connection?.connectionState !== 'disconnected'
   }
 
+  /** Whether the session waits for another worker. */
+  get waits(): boolean {
+    return this.workerless
+  }
+
   get samples(): readonly LatencySample[] {
     return this.latency?.history ?? []
   }
@@ -86,7 +93,7 @@ export class Media {
   negotiate(wanted = 1): void {
     this.retiring?.close()
     this.retiring = this.peer
-    this.flowing = this.workerless = false
+    this.flowing = false
     this.meter.reset()
     const negotiation = Math.max(wanted, (this.peer?.negotiation ?? 0) + 1)
     const mine = (): boolean => peer === this.peer
@@ -98,11 +105,17 @@ export class Media {
       editOpen: () => mine() && this.handlers.editOpen(),
     })
     this.peer = peer
+    this.expect()
+    peer.offer().catch(() => mine() && this.connectionFailed('no offer could be made'))
+  }
+
+  /** A worker has the latest offer, or will have it: its picture has to come in time. */
+  expect(): void {
+    this.workerless = false
     this.timer.start(this.config.connectTimeoutMs ?? CONNECT_TIMEOUT_MS, () =>
       this.connectionFailed('no picture arrived in time', 'timeout'),
     )
     this.handlers.changed()
-    peer.offer().catch(() => mine() && this.connectionFailed('no offer could be made'))
   }
 
   /** The worker is gone: its last picture stays until `replaced`. */
@@ -183,8 +196,13 @@ export class Media {
   }
 
   private show(peer: Peer, track: MediaStreamTrack, stream: MediaStream | null): void {
-    this.stage.show(track, stream, () => {
+    const flows = (): void => {
       if (peer === this.peer) this.flows()
+    }
+    this.stage.show(track, stream, flows, () => {
+      if (peer !== this.peer) return
+      this.handlers.blocked()
+      flows() // it waits for its viewer, no longer for the network
     })
     this.latency?.start()
   }
@@ -202,8 +220,8 @@ export class Media {
   private async measure(tell: boolean): Promise<void> {
     const peer = this.peer
     if (peer === null || !this.flowing) return
-    const report = await peer.connection.getStats()
-    if (peer !== this.peer || !this.flowing) return
+    const report = await peer.connection.getStats().catch(() => null)
+    if (report === null || peer !== this.peer || !this.flowing) return
     const stats = this.meter.measure(report, tell ? (this.latency?.take() ?? null) : null)
     if (tell) this.handlers.stats(stats)
   }

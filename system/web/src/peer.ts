@@ -3,7 +3,7 @@
  * A session that needs another one (its worker was replaced) gets a fresh Peer.
  */
 
-import type { StreamOptions, ToServer } from './protocol'
+import type { StreamOptions, ToServer } from './protocol.js'
 
 const MAX_EARLY_CANDIDATES = 64
 /** An input behind this much unsent data would be stale when it arrives. */
@@ -144,8 +144,12 @@ export class Peer {
 
 function send(channel: RTCDataChannel, text: string): boolean {
   if (channel.readyState !== 'open') return false
-  channel.send(text)
-  return true
+  try {
+    channel.send(text)
+    return true
+  } catch {
+    return false // its buffer is full, or it has closed this very moment
+  }
 }
 
 /**

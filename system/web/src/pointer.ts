@@ -10,30 +10,43 @@ export interface Point {
   y: number
 }
 
-/** A picture within its element: pixels times `scale`, beginning at (`left`, `top`). */
+/** A picture within its element: pixels times the scale, beginning at (`left`, `top`). */
 export interface Placing {
   left: number
   top: number
-  scale: number
+  scaleX: number
+  scaleY: number
 }
 
-/** Where `object-fit: contain` puts a picture; null where either has no size yet. */
-export function placing(element: Box, picture: Box): Placing | null {
+/** Where `object-fit` puts a picture, centred; null where either has no size yet. */
+export function placing(element: Box, picture: Box, fit = 'contain'): Placing | null {
   if (element.width <= 0 || element.height <= 0 || picture.width <= 0 || picture.height <= 0) {
     return null
   }
-  const scale = Math.min(element.width / picture.width, element.height / picture.height)
-  const left = (element.width - picture.width * scale) / 2
-  const top = (element.height - picture.height * scale) / 2
-  return { left, top, scale }
+  const [scaleX, scaleY] = scales(element.width / picture.width, element.height / picture.height, fit)
+  const left = (element.width - picture.width * scaleX) / 2
+  const top = (element.height - picture.height * scaleY) / 2
+  return { left, top, scaleX, scaleY }
+}
+
+function scales(x: number, y: number, fit: string): [number, number] {
+  if (fit === 'fill') return [x, y]
+  const scale =
+    fit === 'cover' ? Math.max(x, y) : fit === 'none' ? 1 : fit === 'scale-down' ? Math.min(x, y, 1) : Math.min(x, y)
+  return [scale, scale]
 }
 
 /** The pixel under a point of the element; null where it falls on a bar beside the picture. */
-export function toPicture(point: Point, element: Box, picture: Box): Point | null {
-  const placed = placing(element, picture)
+export function toPicture(
+  point: Point,
+  element: Box,
+  picture: Box,
+  fit = 'contain',
+): Point | null {
+  const placed = placing(element, picture, fit)
   if (placed === null) return null
-  const x = (point.x - placed.left) / placed.scale
-  const y = (point.y - placed.top) / placed.scale
+  const x = (point.x - placed.left) / placed.scaleX
+  const y = (point.y - placed.top) / placed.scaleY
   if (x < 0 || y < 0 || x > picture.width || y > picture.height) return null
   return { x, y }
 }

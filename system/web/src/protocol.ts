@@ -1,6 +1,9 @@
 /** Messages on the wire, as the signaling server and the worker speak them. */
 
-import type { RemoteRenderErrorCode } from './errors'
+import type { RemoteRenderErrorCode } from './errors.js'
+
+/** The version that this client speaks; a server that names none speaks it. */
+export const PROTOCOL_VERSION = 1
 
 export interface StreamOptions {
   blockCode?: boolean

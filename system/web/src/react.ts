@@ -1,8 +1,9 @@
 /** The client as a React hook. */
 
 import { useCallback, useEffect, useRef, useState, type RefObject } from 'react'
-import { RemoteRenderClient } from './client'
-import type { RTCStats } from './stats'
+import { RemoteRenderClient } from './client.js'
+import type { RemoteRenderConfig } from './config.js'
+import type { RTCStats } from './stats.js'
 
 export interface UseRemoteRenderOptions {
   signalingServerUrl: string
@@ -10,13 +11,15 @@ export interface UseRemoteRenderOptions {
   projectId: string
   autoConnect?: boolean
   onError?: (error: Error) => void
-  token?: string
+  /** As in RemoteRenderConfig; another one is used from the next socket on. */
+  token?: RemoteRenderConfig['token']
 }
 
 export interface UseRemoteRenderResult {
   videoRef: RefObject<HTMLVideoElement | null>
   connected: boolean
   loading: boolean
+  /** Why there is no session; `onError` hears of lesser problems too. */
   error: Error | null
   stats: RTCStats | null
   /** Place in the queue, from 1; null when not waiting. */
@@ -31,7 +34,7 @@ export interface UseRemoteRenderResult {
 }
 
 export function useRemoteRender(options: UseRemoteRenderOptions): UseRemoteRenderResult {
-  const { signalingServerUrl, userId, projectId, autoConnect = false, token } = options
+  const { signalingServerUrl, userId, projectId, autoConnect = false } = options
   const [connected, setConnected] = useState(false)
   const [loading, setLoading] = useState(false)
   const [error, setError] = useState<Error | null>(null)
@@ -41,6 +44,8 @@ export function useRemoteRender(options: UseRemoteRenderOptions): UseRemoteRende
   const clientRef = useRef<RemoteRenderClient | null>(null)
   const onErrorRef = useRef(options.onError)
   onErrorRef.current = options.onError
+  const tokenRef = useRef(options.token)
+  tokenRef.current = options.token
 
   const disconnect = useCallback(() => {
     const client = clientRef.current
@@ -49,6 +54,7 @@ export function useRemoteRender(options: UseRemoteRenderOptions): UseRemoteRende
     setConnected(false)
     setLoading(false)
     setQueuePosition(null)
+    setStats(null)
   }, [])
 
   const connect = useCallback(async () => {
@@ -65,21 +71,31 @@ export function useRemoteRender(options: UseRemoteRenderOptions): UseRemoteRende
     const client = new RemoteRenderClient({
       signalingServerUrl,
       videoElement: video,
-      ...(token === undefined ? {} : { token }),
+      token: () => {
+        const token = tokenRef.current
+        return typeof token === 'function' ? token() : (token ?? null)
+      },
     })
     clientRef.current = client
     const mine = (act: () => void) => (): void => {
       if (clientRef.current === client) act()
     }
-    client.on('connected', mine(() => setConnected(true)))
-    client.on('disconnected', mine(() => setConnected(false)))
+    client.on('connected', mine(() => {
+      setConnected(true)
+      setError(null)
+    }))
+    client.on('disconnected', mine(() => {
+      setConnected(false)
+      setStats(null)
+      setError(client.endedBy)
+    }))
     client.on('status', (status) => mine(() => {
       if (status !== 'queued') setQueuePosition(null)
     })())
     client.on('queued', ({ position }) => mine(() => setQueuePosition(position))())
     client.on('stats', (value) => mine(() => setStats(value))())
     client.on('error', (problem) => mine(() => {
-      setError(problem)
+      if (!client.connected) setError(problem)
       onErrorRef.current?.(problem)
     })())
     try {
@@ -92,7 +108,7 @@ export function useRemoteRender(options: UseRemoteRenderOptions): UseRemoteRende
         setQueuePosition(null)
       })()
     }
-  }, [signalingServerUrl, userId, projectId, token])
+  }, [signalingServerUrl, userId, projectId])
 
   useEffect(() => {
     if (autoConnect) void connect()

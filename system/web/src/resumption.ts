@@ -1,8 +1,8 @@
 /** When to come back on a session whose signaling socket was lost, and until when to try. */
 
-import { RemoteRenderError } from './errors'
-import { fullJitter } from './signaling'
-import { Timer } from './timer'
+import { RemoteRenderError } from './errors.js'
+import { fullJitter } from './signaling.js'
+import { Timer } from './timer.js'
 
 /** The server keeps a suspended session so long. */
 const WINDOW_MS = 120_000

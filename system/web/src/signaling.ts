@@ -1,7 +1,7 @@
 /** The signaling socket: opened with credentials, kept alive, typed messages. */
 
-import { RemoteRenderError } from './errors'
-import { parse, type FromServer, type ToServer } from './protocol'
+import { RemoteRenderError } from './errors.js'
+import { parse, type FromServer, type ToServer } from './protocol.js'
 
 export interface SignalingOptions {
   url: string
@@ -53,6 +53,27 @@ export function fullJitter(attempt: number, random: () => number = Math.random):
 /** Whether a WebSocket closed with this code says that coming back is useless. */
 export function isFinal(code: number): boolean {
   return code === 1008 || (code >= 4000 && code < 4500)
+}
+
+const REPLACED = 4409
+
+/** What a final close code means, where no message said more. */
+export function closeText(code: number): string {
+  return code === REPLACED
+    ? 'the session goes on in another window'
+    : 'the server has ended the session'
+}
+
+/** The join token; whatever goes wrong while the application gets one is a typed error. */
+export async function ask(
+  token: () => string | null | Promise<string | null>,
+): Promise<string | null> {
+  try {
+    return await token()
+  } catch (cause) {
+    const text = 'no join token could be had'
+    throw new RemoteRenderError(text, 'unauthorized', true, null, { cause })
+  }
 }
 
 /** One open WebSocket. */

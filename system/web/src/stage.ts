@@ -7,16 +7,25 @@ export class Stage {
 
   /**
    * Shows a track. Where another one shows already, its last picture stays until the new
-   * one has media. `flows` is called once, with the first frame.
+   * one has media. `flows` is called once, with the first frame; `blocked` where the browser
+   * shows none before it was clicked.
    */
-  show(track: MediaStreamTrack, stream: MediaStream | null, flows: () => void): void {
+  show(
+    track: MediaStreamTrack,
+    stream: MediaStream | null,
+    flows: () => void,
+    blocked: () => void,
+  ): void {
     this.forget()
     const { video } = this
     const attach = (): void => {
       track.onunmute = null
       video.srcObject = stream ?? new MediaStream([track])
-      video.play().catch(() => undefined) // the page may have to be clicked first
-      this.forget = watchFirstFrame(video, flows)
+      const forget = watchFirstFrame(video, flows)
+      this.forget = forget
+      void play(video).then((may) => {
+        if (!may && this.forget === forget) blocked()
+      })
     }
     if (video.srcObject !== null && track.muted) {
       track.onunmute = attach
@@ -30,6 +39,23 @@ export class Stage {
     this.forget()
     this.forget = () => undefined
     this.video.srcObject = null
+  }
+}
+
+/** Plays, muted if need be: there is no sound to lose. False where not even that is allowed. */
+async function play(video: HTMLVideoElement): Promise<boolean> {
+  if (await mayPlay(video)) return true
+  video.muted = true
+  return mayPlay(video)
+}
+
+/** Other failures than being forbidden are those of a stream that was replaced meanwhile. */
+async function mayPlay(video: HTMLVideoElement): Promise<boolean> {
+  try {
+    await video.play()
+    return true
+  } catch (error) {
+    return (error as Error | null)?.name !== 'NotAllowedError'
   }
 }
 

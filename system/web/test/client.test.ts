@@ -31,11 +31,12 @@ function replace(workerId: string, negotiation: number): void {
   FakeSocket.last.receive({ type: 'worker-replaced', sessionId: 's1', workerId, negotiation })
 }
 
-async function connected(extra: Partial<RemoteRenderConfig> = {}): Promise<{
-  client: RemoteRenderClient
-  video: FakeVideo
-}> {
-  const made = make(extra)
+async function connected(
+  extra: Partial<RemoteRenderConfig> = {},
+  shown: FakeVideo | null = null,
+): Promise<{ client: RemoteRenderClient; video: FakeVideo }> {
+  const own = make(extra)
+  const made = { client: own.client, video: shown ?? own.video }
   const joined = made.client.connect('user', 'project')
   await settle()
   FakeSocket.last.open()
@@ -59,6 +60,7 @@ beforeEach(() => {
   vi.stubGlobal('WebSocket', FakeSocket)
   vi.stubGlobal('RTCPeerConnection', FakePeer)
   vi.stubGlobal('document', { createElement: () => ({ getContext: () => null }) })
+  vi.stubGlobal('getComputedStyle', () => ({ objectFit: 'contain' }))
   vi.stubGlobal('RTCRtpReceiver', {
     getCapabilities: () => ({
       codecs: [{ mimeType: 'video/VP8' }, { mimeType: 'video/H264' }, { mimeType: 'video/rtx' }],
@@ -162,6 +164,88 @@ describe('connect', () => {
     ])
   })
 
+  it('goes on with the next worker, and its token, where the first one refuses', async () => {
+    const { client, video } = make({ connectTimeoutMs: 1_000 })
+    const joined = client.connect('user', 'project')
+    FakeSocket.last.open()
+    await settle()
+    FakeSocket.last.receive(CREATED)
+    await settle()
+    FakeSocket.last.receive({ type: 'queued', position: 1 })
+    await vi.advanceTimersByTimeAsync(5_000)
+    const second = { sessionId: 's2', workerId: 'w2', resumeToken: 'token-2' }
+    FakeSocket.last.receive({ ...CREATED, ...second })
+    await settle()
+    expect([client.sessionId, client.workerId, client.status]).toEqual(['s2', 'w2', 'connecting'])
+    expect(FakeSocket.last.ofType('offer')).toHaveLength(1) // the server has kept it
+    FakePeer.last.ontrack?.({ track: { kind: 'video' }, streams: [{}] })
+    video.present()
+    await joined
+    FakeSocket.last.drop()
+    await vi.advanceTimersByTimeAsync(1_000)
+    FakeSocket.last.open()
+    await settle()
+    expect(FakeSocket.last.sent).toContainEqual({ type: 'resume', resumeToken: 'token-2' })
+    client.disconnect()
+  })
+
+  it('says so where the server speaks another version of the protocol', async () => {
+    const { client } = make()
+    const joined = client.connect('user', 'project')
+    joined.catch(() => undefined)
+    FakeSocket.last.open()
+    await settle()
+    FakeSocket.last.receive({ ...CREATED, protocolVersion: 2 })
+    await expect(joined).rejects.toMatchObject({ code: 'protocol_version', retryable: false })
+    expect(client.endedBy?.message).toContain('version 2')
+    expect(FakePeer.made).toEqual([])
+  })
+
+  it('rejects where the application has no join token', async () => {
+    const cause = new Error('the login has expired')
+    const { client } = make({ token: () => Promise.reject(cause) })
+    const joined = client.connect('user', 'project')
+    await expect(joined).rejects.toMatchObject({ code: 'unauthorized', cause })
+    expect(FakeSocket.opened).toEqual([])
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('mutes a video that may not play with sound: there is none', async () => {
+    const onPlayBlocked = vi.fn()
+    const video = new FakeVideo()
+    Object.assign(video, { autoplay: 'muted', muted: false })
+    await connected({ videoElement: video as unknown as HTMLVideoElement, onPlayBlocked }, video)
+    await settle()
+    expect(video.muted).toBe(true)
+    expect(onPlayBlocked).not.toHaveBeenCalled()
+  })
+
+  it('resolves, and tells, where the browser wants a click before it shows video', async () => {
+    const onPlayBlocked = vi.fn()
+    const { client, video } = make({ onPlayBlocked })
+    video.autoplay = 'never'
+    const joined = client.connect('user', 'project')
+    FakeSocket.last.open()
+    await settle()
+    FakeSocket.last.receive(CREATED)
+    await settle()
+    FakePeer.last.ontrack?.({ track: { kind: 'video' }, streams: [{}] })
+    await joined
+    expect(onPlayBlocked).toHaveBeenCalledOnce()
+    expect(client.status).toBe('connected')
+    client.disconnect()
+  })
+
+  it('refuses to begin while it has begun, and tells only its caller', async () => {
+    const onError = vi.fn()
+    const { client } = make({ onError })
+    const first = client.connect('user', 'project')
+    first.catch(() => undefined)
+    await expect(client.connect('user', 'project')).rejects.toMatchObject({ code: 'not_ready' })
+    expect([FakeSocket.opened.length, onError.mock.calls.length]).toEqual([1, 0])
+    client.disconnect()
+  })
+
   it('rejects with a timeout when the server says nothing at all', async () => {
     const { client } = make({ connectTimeoutMs: 1_000 })
     const joined = client.connect('user', 'project')
@@ -262,6 +346,16 @@ describe('negotiation', () => {
     await settle()
     expect(FakeSocket.last.ofType('offer').at(-1)).toMatchObject({ negotiation: 2 })
     expect(client.status).toBe('reconnecting')
+  })
+
+  it('keeps saying that it waits while the old connection dies', async () => {
+    const { client } = await connected()
+    FakeSocket.last.receive({ type: 'queued', position: 1 })
+    FakePeer.last.setState('disconnected')
+    expect(client.status).toBe('queued')
+    FakeSocket.last.drop()
+    expect(client.status).toBe('reconnecting')
+    client.disconnect()
   })
 
   it('never goes back in negotiations, whatever the server counts', async () => {
@@ -420,6 +514,7 @@ describe('a lost WebSocket', () => {
     const { client } = await connected()
     FakeSocket.last.drop(4409)
     expect(client.status).toBe('closed')
+    expect(client.endedBy?.message).toContain('another window')
     expect(FakeSocket.opened).toHaveLength(1)
   })
 
@@ -463,6 +558,38 @@ describe('inputs', () => {
     ])
     expect(sent[0]).toMatchObject({ data: { deltaX: 1, deltaY: 2 } })
     expect(sent[2]).toMatchObject({ data: { deviceId: '', screenX: 10, screenY: 20 } })
+  })
+
+  it('are told in pixels of the picture, wherever it lies in its element', async () => {
+    const { client, video } = await connected()
+    video.box = { x: 300, y: 50, width: 840, height: 360 }
+    client.sendDeviceClick('', 100 + 320, 180)
+    client.sendDeviceClick('', 20, 180) // on the bar beside the picture
+    client.sendDeviceClick('d7', 20, 180)
+    expect(FakePeer.last.channel('input').sent).toMatchObject([
+      { data: { deviceId: '', screenX: 640, screenY: 360, width: 1280, height: 720 } },
+      { data: { deviceId: 'd7' } },
+    ])
+  })
+
+  it('say of a drag whether it ends only where the application does', async () => {
+    const { client } = await connected()
+    client.sendDeviceDrag('d1', [1, 2, 0])
+    client.sendDeviceDrag('d1', [1, 2, 0], false)
+    client.sendDeviceDrag('d1', [1, 2, 0], true)
+    const data = { deviceId: 'd1', position: [1, 2, 0] }
+    const input = FakePeer.last.channel('input').sent.map((message) => message['data'])
+    expect(input).toEqual([data, { ...data, end: false }])
+    expect(FakePeer.last.channel('edit').sent).toMatchObject([{ data: { ...data, end: true } }])
+  })
+
+  it('are dropped by a channel that throws', async () => {
+    const { client } = await connected()
+    FakePeer.last.channel('input').send = () => {
+      throw new DOMException('full', 'OperationError')
+    }
+    client.sendCameraOrbit(1, 2)
+    expect(client.status).toBe('connected')
   })
 
   it('sends an edit again on a fresh connection until it is acknowledged', async () => {
@@ -527,6 +654,7 @@ describe('the end', () => {
     FakeSocket.last.receive({ type: 'session-ended', reason: 'worker_lost' })
     FakeSocket.last.drop(4410)
     expect(told).toEqual(['it was lost', 'disconnected'])
+    expect(client.endedBy?.code).toBe('worker_lost')
     expect(client.status).toBe('closed')
   })
 

@@ -169,10 +169,21 @@ export class FakeVideo extends EventTarget {
   srcObject: unknown = null
   videoWidth = 1280
   videoHeight = 720
+  box = { x: 0, y: 0, width: 1280, height: 720 }
+  muted = true
+  /** Whether a page may play it without a click: always, muted only, or never. */
+  autoplay: 'always' | 'muted' | 'never' = 'always'
   private callbacks: Array<(now: number) => void> = []
 
   play(): Promise<void> {
-    return Promise.resolve()
+    if (this.autoplay === 'always' || (this.autoplay === 'muted' && this.muted)) {
+      return Promise.resolve()
+    }
+    return Promise.reject(new DOMException('click first', 'NotAllowedError'))
+  }
+
+  getBoundingClientRect(): unknown {
+    return this.box
   }
 
   requestVideoFrameCallback(callback: (now: number) => void): number {

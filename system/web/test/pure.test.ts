@@ -59,6 +59,15 @@ describe('pointer coordinates', () => {
     const point = toPicture({ x: 320, y: 180 }, { width: 640, height: 360 }, { width: 1280, height: 720 })
     expect(point).toEqual({ x: 640, y: 360 })
   })
+  it.each([
+    ['cover', { x: 0, y: 360 }, { x: 320, y: 360 }],
+    ['fill', { x: 320, y: 360 }, { x: 640, y: 360 }],
+    ['none', { x: 0, y: 0 }, { x: 320, y: 0 }],
+    ['scale-down', { x: 320, y: 360 }, { x: 640, y: 360 }],
+  ])('are right under object-fit: %s', (fit, point, pixel) => {
+    const picture = { width: 1280, height: 720 }
+    expect(toPicture(point, { width: 640, height: 720 }, picture, fit)).toEqual(pixel)
+  })
   it('are null before there is a picture', () => {
     expect(toPicture({ x: 1, y: 1 }, { width: 10, height: 10 }, { width: 0, height: 0 })).toBeNull()
   })

@@ -101,6 +101,29 @@ it('tells an error once, and is no longer loading', async () => {
   expect([hook.loading, hook.error]).toEqual([false, errors[0]])
 })
 
+it('shows why a session ended, and not what merely went wrong in it', async () => {
+  const errors: string[] = []
+  await act(async () => root.render(<Viewer autoConnect onError={(e) => errors.push(e.message)} />))
+  await join()
+  const hear = (message: Record<string, unknown>): Promise<void> =>
+    act(async () => FakeSocket.last.receive(message))
+  await hear({ type: 'error', error: 'no such candidate', code: 'bad_candidate' })
+  expect([hook.connected, hook.error, errors]).toEqual([true, null, ['no such candidate']])
+  await hear({ type: 'error', error: 'it was lost', code: 'worker_lost' })
+  await hear({ type: 'session-ended', reason: 'worker_lost' })
+  expect([hook.connected, hook.error?.message, errors.length]).toEqual([false, 'it was lost', 2])
+})
+
+it('keeps its session when the token is renewed, and uses the new one next', async () => {
+  await act(async () => root.render(<Viewer autoConnect token="one" />))
+  await join()
+  await act(async () => root.render(<Viewer autoConnect token="two" />))
+  expect(FakeSocket.opened).toHaveLength(1)
+  await act(async () => hook.disconnect())
+  await act(async () => void hook.connect())
+  expect(FakeSocket.opened.map((socket) => socket.protocols[1])).toEqual(['token.one', 'token.two'])
+})
+
 it('sends inputs with one stable function each', async () => {
   await act(async () => root.render(<Viewer autoConnect />))
   const early = hook.sendCameraOrbit

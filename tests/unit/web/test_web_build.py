@@ -11,10 +11,10 @@ from types import ModuleType
 
 import pytest
 
-from system.signaling import app
+from system.signaling import page as served_page
 
-WEB = Path(app.__file__).resolve().parents[1] / "web"
-DIST = WEB / "dist"
+DIST = served_page.DIST
+WEB = DIST.parent
 SOURCES = ("index.html", "package-lock.json", "package.json", "vite.config.ts")
 
 _COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*", re.DOTALL)
@@ -50,7 +50,7 @@ def test_the_committed_page_was_built_from_the_source_beside_it() -> None:
 
 
 def test_the_build_has_the_files_that_signaling_serves_and_no_others() -> None:
-    served = {"index.html", *app._PAGE_FILES}
+    served = {"index.html", *served_page.FILES}
     assert {path.name for path in DIST.iterdir()} == served | {"source.sha256"}
 
 

@@ -1,7 +1,8 @@
 /** Mouse, touch and wheel on the video, turned into inputs. */
 
-import { Gesture, toPicture, type Box, type Point } from '../pointer'
-import type { Workspace } from './workspace'
+import { Gesture, type Box, type Point } from '../pointer.js'
+import { pictureOf, pointIn } from '../videobox.js'
+import type { Workspace } from './workspace.js'
 
 const LONG_PRESS_MS = 450
 /** Of a mouse wheel's notch. */
@@ -32,8 +33,8 @@ export class Controls {
 
   /** Selects what is drawn at a point of the page. */
   pick(at: Point): void {
-    const pixel = this.pixel(at)
-    if (pixel !== null) this.workspace.client.sendDeviceClick('', pixel.x, pixel.y)
+    const box = this.video.getBoundingClientRect()
+    this.workspace.client.sendDeviceClick('', at.x - box.left, at.y - box.top)
   }
 
   private down(event: PointerEvent): void {
@@ -122,12 +123,12 @@ export class Controls {
   }
 
   private get picture(): Box {
-    return { width: this.video.videoWidth, height: this.video.videoHeight }
+    return pictureOf(this.video)
   }
 
   private pixel(at: Point): Point | null {
     const box = this.video.getBoundingClientRect()
-    return toPicture({ x: at.x - box.left, y: at.y - box.top }, box, this.picture)
+    return pointIn(this.video, at.x - box.left, at.y - box.top)
   }
 
   private clearLongPress(): void {

@@ -1,7 +1,7 @@
 /** The keyboard on the whole page, turned into inputs. */
 
-import type { Controls } from './controls'
-import type { Workspace } from './workspace'
+import type { Controls } from './controls.js'
+import type { Workspace } from './workspace.js'
 
 const TURN_PX = 24
 

@@ -1,18 +1,20 @@
 /**
  * The workspace page: one client, its controls and its panels.
  *
- * Query: projectId, userId, signaling (URL), token, codec=vp8, pacing=constant|on_demand,
- * latency=on, autoconnect=off.
+ * Query: projectId, userId, signaling (URL), codec=vp8, pacing=constant|on_demand, latency=on,
+ * autoconnect=off. A join token goes behind the `#`, as `#token=…`: that part of an address is
+ * sent to nobody, and it leaves the address bar at once.
  */
 
-import { RemoteRenderClient } from '../client'
-import { Controls } from './controls'
-import { StripCover } from './cover'
-import { byId } from './dom'
-import { Keyboard } from './keyboard'
-import { StatsPanel } from './panel'
-import { StatusView } from './view'
-import { Workspace } from './workspace'
+import { RemoteRenderClient } from '../client.js'
+import { newId } from '../ids.js'
+import { Controls } from './controls.js'
+import { StripCover } from './cover.js'
+import { byId } from './dom.js'
+import { Keyboard } from './keyboard.js'
+import { StatsPanel } from './panel.js'
+import { StatusView } from './view.js'
+import { Workspace } from './workspace.js'
 
 const query = new URLSearchParams(location.search)
 const video = byId('video', HTMLVideoElement)
@@ -22,14 +24,28 @@ const panel = new StatsPanel(byId('rows', HTMLElement), byId('stream', HTMLEleme
 /** An id for this tab, so that a reload is the same viewer. */
 function userId(): string {
   const key = 'remote-render-user'
-  const kept = sessionStorage.getItem(key) ?? `viewer-${crypto.randomUUID().slice(0, 8)}`
-  sessionStorage.setItem(key, kept)
-  return kept
+  const fresh = `viewer-${newId().slice(0, 8)}`
+  try {
+    const kept = sessionStorage.getItem(key) ?? fresh
+    sessionStorage.setItem(key, kept)
+    return kept
+  } catch {
+    return fresh // storage is switched off
+  }
+}
+
+/** The join token of the address, which forgets it. */
+function takeToken(): string | null {
+  const found = new URLSearchParams(location.hash.slice(1)).get('token') ?? query.get('token')
+  if (found === null) return null
+  query.delete('token')
+  history.replaceState(null, '', `${location.pathname}?${query.toString()}`)
+  return found
 }
 
 const user = query.get('userId') ?? userId()
 const project = query.get('projectId') ?? 'demo'
-const token = query.get('token')
+const token = takeToken()
 const pacing = query.get('pacing')
 const client = new RemoteRenderClient({
   signalingServerUrl: query.get('signaling') ?? new URL('ws', location.href).toString(),
@@ -52,17 +68,17 @@ function toggleConnection(): void {
   else client.disconnect()
 }
 
-client.on('status', (status) => view.status(status))
+client.on('status', (status) => view.status(status, client.endedBy))
 client.on('queued', ({ position, etaMs }) => view.queued(position, etaMs, client.connected))
 client.on('workerReplaced', () => view.replacing())
 client.on('stats', (stats) => panel.show(stats, client.workerId))
 client.on('disconnected', () => panel.clear())
+client.on('playBlocked', () => view.blocked())
 client.on('editAcknowledged', ({ code }) => {
   if (code !== null) view.say('The server refused the change')
 })
 client.on('error', (error) => {
   if (client.connected) view.say(error.message)
-  else view.failed(error)
 })
 
 // --- the bar and the statistics ------------------------------------------------
@@ -70,8 +86,13 @@ client.on('error', (error) => {
 byId('project', HTMLElement).textContent = project
 document.title = `${project} · Remote Render`
 byId('connect', HTMLButtonElement).addEventListener('click', toggleConnection)
-byId('retry', HTMLButtonElement).addEventListener('click', connect)
+byId('retry', HTMLButtonElement).addEventListener('click', () => {
+  if (client.endedBy?.code === 'protocol_version') location.reload()
+  else connect()
+})
 byId('reconnect', HTMLButtonElement).addEventListener('click', connect)
+byId('play', HTMLButtonElement).addEventListener('click', () => void video.play())
+video.addEventListener('playing', () => view.plays())
 
 const statsBox = byId('stats', HTMLElement)
 const statsButton = byId('toggle-stats', HTMLButtonElement)

@@ -1,6 +1,6 @@
 /** The statistics panel: figures with a minute of history each. */
 
-import type { StreamStats } from '../stats'
+import type { StreamStats } from '../stats.js'
 
 const HISTORY = 60
 const SVG = 'http://www.w3.org/2000/svg'
@@ -100,7 +100,8 @@ export class StatsPanel {
       draw(cell)
     })
     const codec = stats.codec?.replace('video/', '').replace('H264', 'H.264')
-    this.note.textContent = [`${stats.width} × ${stats.height}`, codec, worker]
+    const by = worker === null ? null : `worker ${worker}`
+    this.note.textContent = [`${stats.width} × ${stats.height}`, codec, by]
       .filter(Boolean)
       .join(' · ')
   }

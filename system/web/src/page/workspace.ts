@@ -1,9 +1,9 @@
 /** What a viewer is doing: the selected device, and what the next gesture does with it. */
 
-import type { RemoteRenderClient } from '../client'
-import { floorAxes, floorPoint } from '../floor'
-import type { Box, Point } from '../pointer'
-import { readCamera, readDevice, readSelection, type CameraState } from '../scene'
+import type { RemoteRenderClient } from '../client.js'
+import { floorAxes, floorPoint } from '../floor.js'
+import type { Box, Point } from '../pointer.js'
+import { readCamera, readDevice, readSelection, type CameraState } from '../scene.js'
 
 /** `move`: drags and arrows move the selected device. `link`: the next pick is the other end. */
 export type Mode = 'look' | 'move' | 'link'
