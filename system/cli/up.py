@@ -14,6 +14,7 @@ from system.stack.embedded import EmbeddedStack
 from system.stack.errors import AddressInUse, StackError
 
 CHECK_S: Final = 0.5
+_GUARDED: Final = "?userId=U&projectId=P#token=TOKEN"
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_USAGE: Final = 2
 EXIT_FAILED: Final = 5
@@ -54,12 +55,13 @@ def greeting(stack: EmbeddedStack) -> str:
         if stack.secret
         else "not asked for (development mode, loopback only)"
     )
+    page = f"{stack.http_url}/{_GUARDED if stack.secret else ''}"
     return "\n".join(
         (
             f"Up in {stack.ready_s:.1f} s, {ready} of {wanted} workers ready: "
             f"{stream.width}x{stream.height} at {stream.fps} fps, "
             f"{stream.bitrate_bps / 1e6:g} Mbps, {stream.pacing}",
-            f"Open {stack.http_url}/ in a browser, in two windows if you like.",
+            f"Open {page} in a browser, in two windows if you like.",
             f"  signaling     {stack.url}/ws?userId=U&projectId=P",
             f"  orchestrator  {stack.orchestrator_url}",
             f"  join tokens   {tokens}",

@@ -38,6 +38,7 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
   private leaving = new AbortController()
   private lastError: RemoteRenderError | null = null
   private everConnected = false
+  private openings = 0
   private current: ConnectionStatus = 'idle'
 
   sessionId: string | null = null
@@ -185,6 +186,7 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
   private async openSignaling(): Promise<void> {
     const { token, signalingServerUrl, connectTimeoutMs } = this.config
     const { signal } = this.leaving
+    const opening = ++this.openings
     const resumeToken = this.resumption.token
     const signaling = await Signaling.open(
       {
@@ -204,10 +206,8 @@ export class RemoteRenderClient extends Emitter<ClientEvents> {
         },
       },
     )
-    if (signal.aborted) {
-      signaling.close()
-      return
-    }
+    // Whoever waited has left, or tries it with another socket already.
+    if (signal.aborted || opening !== this.openings) return signaling.close()
     this.signaling = signaling
     if (resumeToken !== null) signaling.send({ type: 'resume', resumeToken })
   }

@@ -201,8 +201,8 @@ export class Media {
     }
     this.stage.show(track, stream, flows, () => {
       if (peer !== this.peer) return
-      this.handlers.blocked()
       flows() // it waits for its viewer, no longer for the network
+      this.handlers.blocked()
     })
     this.latency?.start()
   }

@@ -499,6 +499,22 @@ describe('a lost WebSocket', () => {
     expect(FakeSocket.last.ofType('offer')).toMatchObject([{ negotiation: 3 }])
   })
 
+  it('drops a socket that opens when another one is tried already', async () => {
+    const { client } = await connected({ connectTimeoutMs: 60_000 })
+    FakeSocket.last.drop()
+    await vi.advanceTimersByTimeAsync(1_000)
+    const late = FakeSocket.last
+    await vi.advanceTimersByTimeAsync(36_000)
+    const next = FakeSocket.last
+    expect(next).not.toBe(late)
+    late.open()
+    next.open()
+    await settle()
+    expect([late.closed, late.sent]).toEqual([true, []])
+    expect(next.sent).toEqual([{ type: 'resume', resumeToken: 'token-1' }])
+    client.disconnect()
+  })
+
   it('gives up after two minutes', async () => {
     const { client } = await connected()
     FakeSocket.last.drop()

@@ -81,7 +81,7 @@ it('tells a screen reader of every step', () => {
   step(() => view.status('connected'))
   step(() => view.status('reconnecting'))
   step(() => view.replacing())
-  step(() => view.say('the server refused the change'))
+  step(() => view.say('press-1 → robot-2 (data)'))
   step(() => view.status('closed'))
   expect(heard).toEqual([
     'Connecting. A render worker is being reached…',
@@ -90,7 +90,7 @@ it('tells a screen reader of every step', () => {
     'Connected',
     'Reconnecting…',
     'The worker was lost: another one takes over…',
-    'The server refused the change.',
+    'press-1 → robot-2 (data)',
     'Disconnected',
   ])
   expect(document.querySelectorAll('[role=status]')).toHaveLength(1)
@@ -111,6 +111,8 @@ it('offers to cancel while it waits, and to leave once it is there', () => {
 it('asks for a click where the browser wants one, until the video plays', () => {
   view.status('connected')
   view.blocked()
+  view.status('reconnecting')
+  view.status('connected')
   expect(shown()).toEqual(['blocked'])
   view.plays()
   expect(shown()).toEqual([])

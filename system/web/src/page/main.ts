@@ -13,7 +13,7 @@ import { StripCover } from './cover.js'
 import { byId } from './dom.js'
 import { Keyboard } from './keyboard.js'
 import { StatsPanel } from './panel.js'
-import { StatusView } from './view.js'
+import { StatusView, sentence } from './view.js'
 import { Workspace } from './workspace.js'
 
 const query = new URLSearchParams(location.search)
@@ -75,10 +75,10 @@ client.on('stats', (stats) => panel.show(stats, client.workerId))
 client.on('disconnected', () => panel.clear())
 client.on('playBlocked', () => view.blocked())
 client.on('editAcknowledged', ({ code }) => {
-  if (code !== null) view.say('The server refused the change')
+  if (code !== null) view.say('The server refused the change.')
 })
 client.on('error', (error) => {
-  if (client.connected) view.say(error.message)
+  if (client.connected) view.say(sentence(error.message))
 })
 
 // --- the bar and the statistics ------------------------------------------------
@@ -143,7 +143,15 @@ linkType.addEventListener('change', () => {
 })
 
 byId('guide', HTMLDetailsElement).open = matchMedia('(min-width: 64rem)').matches
-addEventListener('pagehide', () => client.disconnect())
+// A page that the browser keeps for the button Back frees its worker, and joins again when shown.
+let left = false
+addEventListener('pagehide', () => {
+  left = client.status !== 'idle' && client.status !== 'closed'
+  client.disconnect()
+})
+addEventListener('pageshow', (event) => {
+  if (event.persisted && left) connect()
+})
 
 // For tests and the curious.
 Object.assign(globalThis, { remoteRender: { client, workspace } })

@@ -41,7 +41,7 @@ const ROWS: readonly Row[] = [
     label: 'Bitrate',
     help: 'Video received in the last second.',
     value: (s) => s.bitrate,
-    text: (v) => `${v.toFixed(2)} Mbit/s`,
+    text: (v) => (v < 0.1 ? `${(v * 1000).toFixed(0)} kbit/s` : `${v.toFixed(2)} Mbit/s`),
   },
   {
     id: 'jitter',

@@ -55,6 +55,7 @@ export class StatusView {
   private readonly clickMe = byId('blocked', HTMLElement)
   /** Read out by screen readers, which miss what is written while it is hidden. */
   private readonly live = byId('live', HTMLElement)
+  private wantsClick = false
   private toastTimer: ReturnType<typeof setTimeout> | null = null
 
   /** `why` it is closed; null where the viewer has left. */
@@ -63,6 +64,7 @@ export class StatusView {
     this.badge.dataset['status'] = status
     const off = status === 'idle' || status === 'closed'
     const waits = status === 'connecting' || status === 'queued'
+    if (off) this.wantsClick = false
     document.body.classList.toggle('live', !off && !waits)
     this.button.textContent = off ? 'Connect' : waits ? 'Cancel' : 'Disconnect'
     this.button.classList.toggle('primary', off)
@@ -70,7 +72,7 @@ export class StatusView {
     if (status === 'reconnecting') this.note('Reconnecting…')
     else if (status !== 'queued') this.live.textContent = LABELS[status]
     if (status === 'connecting') this.wait('Connecting', 'A render worker is being reached…')
-    else if (status === 'connected' || status === 'reconnecting') this.card(null)
+    else if (!off && !waits) this.card(this.wantsClick ? this.clickMe : null)
     else if (off && why !== null) this.failed(why)
     else if (off) this.card(this.idle)
   }
@@ -91,19 +93,21 @@ export class StatusView {
 
   /** Video comes, but the browser shows none before it was clicked. */
   blocked(): void {
+    this.wantsClick = true
     this.card(this.clickMe)
     this.live.textContent = 'The browser waits for a click before it shows the picture.'
   }
 
   /** The video element plays. */
   plays(): void {
+    this.wantsClick = false
     if (!this.clickMe.hidden) this.card(null)
   }
 
   /** Shown next to a picture that is there all the same. */
   say(text: string): void {
     if (this.toastTimer !== null) clearTimeout(this.toastTimer)
-    this.toast.textContent = this.live.textContent = sentence(text)
+    this.toast.textContent = this.live.textContent = text
     this.toast.hidden = false
     this.toastTimer = setTimeout(() => {
       this.toast.hidden = true
@@ -144,6 +148,7 @@ export class StatusView {
   }
 }
 
-function sentence(text: string): string {
+/** Begun with a capital and ended with a stop, as texts of the server are not. */
+export function sentence(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.')
 }
