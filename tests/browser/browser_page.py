@@ -122,9 +122,14 @@ class WorkspacePage:
         size: tuple[int, int] = (1280, 800),
         touch: bool = False,
         scale: float = 1.0,
+        script: str = "",
+        fragment: str = "",
         **query: str,
     ) -> Self:
-        """A tab of its own profile, so that each is another viewer."""
+        """A tab of its own profile, so that each is another viewer.
+
+        ``script`` runs before the page's own; ``fragment`` is what stands behind the ``#``.
+        """
         context = await browser.new_context(
             viewport={"width": size[0], "height": size[1]},
             has_touch=touch,
@@ -132,8 +137,11 @@ class WorkspacePage:
             device_scale_factor=scale,
         )
         await context.add_init_script(LOOPBACK_CANDIDATES)
+        if script:
+            await context.add_init_script(f"{{{script}}}")
         tab = cls(context, await context.new_page())
-        await tab.page.goto(f"{http_url}/?{urlencode({'projectId': project, **query})}")
+        query = {"projectId": project, **query}
+        await tab.page.goto(f"{http_url}/?{urlencode(query)}#{fragment}".rstrip("#"))
         await tab.page.evaluate(RECORD)
         return tab
 
@@ -207,9 +215,13 @@ class WorkspacePage:
         await self.page.mouse.click(*await self.on_page(x, y))
 
     async def drag(
-        self, start: tuple[float, float], end: tuple[float, float], steps: int = 8
+        self,
+        start: tuple[float, float],
+        end: tuple[float, float],
+        steps: int = 8,
+        pause_s: float = 0.0,
     ) -> None:
-        """With the mouse, between two points of the page."""
+        """With the mouse, between two points of the page; resting half way."""
         mouse = self.page.mouse
         await mouse.move(*start)
         await mouse.down()
@@ -218,7 +230,7 @@ class WorkspacePage:
             await mouse.move(
                 start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share
             )
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.03 + (pause_s if i == steps // 2 else 0.0))
         await mouse.up()
 
     async def touches(self, kind: str, *points: tuple[float, float]) -> None:

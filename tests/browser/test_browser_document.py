@@ -1,81 +1,120 @@
-"""A browser client of the first version of the protocol, which knows less than ours.
+"""The browser client of the first version of the protocol, which knows less than ours.
 
 It offers as soon as its socket is open, with a null session id and no negotiation, opens the
-channel ``input`` alone, numbers no input and says nothing of edits.
+channel ``input`` alone, numbers no input, and says neither that a drag ends nor that it leaves.
 """
 
 from __future__ import annotations
 
-from browser_page import until
-from conftest import OpenPage
+import asyncio
+from pathlib import Path
+from typing import Any
 
-from system.media.project import Project
+import pytest
+from browser_page import WorkspacePage, until
+from conftest import WORKERS, OpenPage, ready
 
-OLD_CLIENT = """async ([url, source, target]) => {
-  const old = { acks: [], states: [], created: null, sessionId: null }
-  globalThis.old = old
-  const peer = (old.peer = new RTCPeerConnection({ iceServers: [], bundlePolicy: 'max-bundle' }))
-  const input = (old.input = peer.createDataChannel('input', {
-    ordered: false,
-    maxRetransmits: 0,
-  }))
-  const socket = new WebSocket(url)
-  const say = (message) =>
-    socket.send(JSON.stringify({ ...message, sessionId: old.sessionId }))
-  peer.ontrack = ({ streams }) => {
-    const video = document.querySelector('video')
-    video.srcObject = streams[0]
-    video.play()
-  }
-  peer.onicecandidate = ({ candidate }) => {
-    if (candidate) say({ type: 'ice-candidate', candidate })
-  }
-  input.onmessage = ({ data }) => old.states.push(JSON.parse(data))
-  socket.onmessage = async ({ data }) => {
-    const message = JSON.parse(data)
-    if (message.type === 'session-created') old.sessionId = message.sessionId
-    if (message.type === 'answer') {
-      await peer.setRemoteDescription(new RTCSessionDescription(message.sdp))
-    }
-    if (message.type === 'ice-candidate' && message.candidate) {
-      await peer.addIceCandidate(new RTCIceCandidate(message.candidate))
-    }
-    if (message.type === 'error') old.error = message.error
-  }
-  await new Promise((open) => (socket.onopen = open))
-  const offer = await peer.createOffer({ offerToReceiveVideo: true, offerToReceiveAudio: false })
-  await peer.setLocalDescription(offer)
-  say({ type: 'offer', sdp: offer })
-  await new Promise((open) => (input.onopen = open))
-  const send = (type, data) => input.send(JSON.stringify({ type, timestamp: Date.now(), data }))
-  send('camera:orbit', { deltaX: 10, deltaY: 0 })
-  send('device:click', { deviceId: source, screenX: 0, screenY: 0 })
-  send('connection:create', { sourceDeviceId: source, targetDeviceId: target, type: 'data' })
+from system.media.camera import Camera
+from system.media.project import Project, move
+from system.stack import EmbeddedStack
+
+CLIENT = Path(__file__).with_name("document_client.js")
+
+JOIN = """async ([url, project]) => {
+  const heard = { connected: 0, disconnected: 0, errors: [], stats: [], states: [] }
+  const client = new DocumentClient({
+    signalingServerUrl: url,
+    stunServers: [],
+    videoElement: document.querySelector('video'),
+    onConnected: () => heard.connected++,
+    onDisconnected: () => heard.disconnected++,
+    onError: (error) => heard.errors.push(error.message),
+    onStats: (stats) => heard.stats.push(stats),
+  })
+  client.handleServerMessage = (message) => heard.states.push(message)
+  globalThis.old = { client, heard }
+  await client.connect('user_123', project)
 }"""
 
 
-async def test_it_gets_video_and_its_inputs_and_edits_count(open_page: OpenPage) -> None:
-    tab = await open_page(project="old", autoconnect="off")
+async def old_viewer(tab: WorkspacePage, project: str) -> None:
+    """The old client in the page's place, once its data channel is open."""
+    await tab.page.evaluate(f"() => {{ {CLIENT.read_text()} }}")
     host = tab.page.url.split("/")[2]
-    source, target, *_ = Project.default("old").devices
-    await tab.page.evaluate(
-        OLD_CLIENT, [f"ws://{host}?userId=user_123&projectId=old", source, target]
-    )
+    await tab.page.evaluate(JOIN, [f"ws://{host}", project])
+    await until(lambda: tab.evaluate("old.client.dataChannel.readyState === 'open'"), 10, "no path")
+
+
+async def state(tab: WorkspacePage) -> dict[str, Any]:
+    """The latest state that the old client was told."""
+    states = await tab.evaluate("old.heard.states.filter(({ type }) => type === 'state')")
+    return dict(states[-1]["state"]) if states else {}
+
+
+async def test_it_gets_video_and_statistics(open_page: OpenPage) -> None:
+    tab = await open_page(project="old", autoconnect="off")
+    await old_viewer(tab, "old")
     began = await tab.frames()
 
     async def plays() -> bool:
         return await tab.frames() > began + 3
 
+    async def told() -> bool:
+        return bool(await tab.evaluate("old.heard.stats.some((s) => s.bytesReceived > 0)"))
+
     await until(plays, 10, "no video")
+    await until(told, 5, "no statistics")
+    heard = await tab.evaluate("old.heard")
+    assert (heard["connected"], heard["disconnected"], heard["errors"]) == (1, 0, [])
+    assert await tab.evaluate("typeof old.client.sessionId") == "string"
 
-    async def has_edited() -> bool:
-        states = await tab.evaluate("old.states.filter(({ type }) => type === 'state')")
-        digests = {state["state"]["project"] for state in states}
-        return any(digest != Project.default("old").digest() for digest in digests)
 
-    await until(has_edited, 5, "the edit was lost")
-    kinds = set(await tab.evaluate("old.states.map(({ type }) => type)"))
-    assert "device:selected" in kinds
-    assert await tab.evaluate("old.error") is None
+async def test_what_it_does_counts_and_is_kept(open_page: OpenPage) -> None:
+    tab = await open_page(project="old", autoconnect="off")
+    project = Project.default("old")
+    source, target, *_ = project.devices
+    await old_viewer(tab, "old")
+    await tab.page.evaluate(
+        """([source, target]) => {
+          old.client.sendCameraOrbit(10, 0)
+          old.client.sendCameraZoom(1)
+          old.client.sendDeviceClick(source, 0, 0)
+          old.client.sendDeviceDrag(source, [1, 2, 0])
+          old.client.sendDeviceDrag(source, [1.5, 2, 0])
+          old.client.sendConnectionCreate(source, target, 'data')
+        }""",
+        [source, target],
+    )
     watcher = await (await open_page(project="old")).connected()
-    assert (await watcher.state())["project"] != Project.default("old").digest()
+    moved = move(project, source, (1.5, 2.0, 0.0))
+    unlinked = {project.digest(), moved.digest()}
+
+    async def kept() -> bool:
+        old, new = await state(tab), await watcher.state()
+        return (
+            old.get("project") == new["project"]
+            and new["project"] not in unlinked
+            and old["device"]["position"] == [1.5, 2.0, 0.0]
+        )
+
+    await until(kept, 5, "the edits were lost")
+    told = await state(tab)
+    assert told["selection"] == source
+    wanted = Camera().orbited(10, 0).zoomed(1)
+    assert told["camera"]["azimuth"] == pytest.approx(wanted.azimuth)
+    assert told["camera"]["distance"] == pytest.approx(wanted.distance)
+    await watcher.page.evaluate("(id) => remoteRender.client.sendDeviceClick(id, 0, 0)", source)
+    await watcher.page.wait_for_selector("#selected-place:text('1.50 m, 2.00 m')")
+    assert "device:selected" in await tab.evaluate("old.heard.states.map(({ type }) => type)")
+
+
+async def test_it_leaves_and_its_worker_is_free(open_page: OpenPage, stack: EmbeddedStack) -> None:
+    tab = await open_page(project="old", autoconnect="off")
+    await old_viewer(tab, "old")
+    await tab.page.evaluate("old.client.disconnect()")
+
+    async def free() -> bool:
+        return await asyncio.to_thread(ready, stack) == WORKERS
+
+    await until(free, 5, "its worker is not free")
+    assert await tab.evaluate("old.heard.disconnected") >= 1

@@ -167,7 +167,7 @@ async def test_a_shifted_drag_moves_the_device_and_the_project_keeps_it(
     await selected(tab, device.id)
     end = (start[0] + 50, start[1] + 25)
     await tab.page.keyboard.down("Shift")
-    await tab.drag(await tab.on_page(*start), await tab.on_page(*end))
+    await tab.drag(await tab.on_page(*start), await tab.on_page(*end), pause_s=0.5)
     await tab.page.keyboard.up("Shift")
     grip, target = (floor_point(before.camera, *at, *SIZE) for at in (start, end))
     assert grip is not None
@@ -180,7 +180,8 @@ async def test_a_shifted_drag_moves_the_device_and_the_project_keeps_it(
 
     await until(there, 5, "the device is not where it was dragged")
     await until(lambda: tab.events("editAcknowledged"), 5, "the move was not acknowledged")
-    assert {ack["code"] for ack in await tab.events("editAcknowledged")} == {None}
+    acks = [ack["code"] for ack in await tab.events("editAcknowledged")]
+    assert acks == [None], "the pause was taken for the end"
     state = await tab.state()
     project = move(before.project, device.id, state["device"]["position"])
     assert state["project"] == project.digest()

@@ -35,6 +35,40 @@ COVERED = """() => [...document.querySelectorAll('header button, #panels button,
   .map((element) => element.id)"""
 
 
+CONTRAST = """() => {
+  const parse = (color) => {
+    const [r, g, b, a = 1] = color.match(/[\\d.]+/g).map(Number)
+    return [r, g, b, a]
+  }
+  const over = ([r, g, b, a], under) => [r, g, b].map((c, i) => c * a + under[i] * (1 - a))
+  const light = (rgb) => {
+    const linear = (c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4
+    const [r, g, b] = rgb.map((c) => linear(c / 255))
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b
+  }
+  const ratio = (a, b) => (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05)
+  const worst = (element) => {
+    const layers = []
+    const ends = [null, document.querySelector('#stage'), document.querySelector('#panels')]
+    for (let e = element; !ends.includes(e); e = e.parentElement) {
+      layers.unshift(parse(getComputedStyle(e).backgroundColor))
+    }
+    const color = parse(getComputedStyle(element).color)
+    return Math.min(...[0, 255].map((grey) => {
+      // whatever the picture shows behind a panel that lets it through
+      const behind = layers.reduce((under, layer) => over(layer, under), [grey, grey, grey])
+      return ratio(light(over(color, behind)), light(behind))
+    }))
+  }
+  return [...document.body.querySelectorAll('*')]
+    .filter((e) => e.checkVisibility() && !e.closest('.unseen, option'))
+    .filter((e) => [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim() !== ''))
+    .map((e) => [e.id || e.textContent.trim(), worst(e)])
+    .filter(([, found]) => found < 4.5)
+}"""
+"""Texts with less contrast than WCAG 2.2 AA asks for, whatever is behind them."""
+
+
 @pytest.mark.parametrize(
     ("name", "size", "touch"),
     [
@@ -79,3 +113,34 @@ async def test_the_statistics_can_be_put_away(open_page: OpenPage) -> None:
     await tab.page.click("#toggle-stats")
     assert await tab.page.is_visible("#stats")
     assert await tab.page.get_attribute("#toggle-stats", "aria-pressed") == "true"
+
+
+async def test_every_text_can_be_read_and_every_control_reached_by_keyboard(
+    open_page: OpenPage,
+) -> None:
+    tab = await open_page(project="layout", size=(1440, 900))
+    await tab.connected()
+    await select_something(tab)
+    await tab.page.keyboard.press("ArrowLeft")
+    assert await tab.page.evaluate(CONTRAST) == []
+    reached: dict[str, str] = {}
+    for _ in range(12):
+        await tab.page.keyboard.press("Tab")
+        name, outline = await tab.evaluate(
+            "[document.activeElement.id || document.activeElement.localName,"
+            " getComputedStyle(document.activeElement).outlineStyle]"
+        )
+        reached.setdefault(name, outline)
+    controls = {"toggle-stats", "connect", "video", "measure", "move", "link", "link-type"}
+    assert controls | {"summary"} <= reached.keys()
+    assert {reached[name] for name in controls} == {"solid"}
+    await tab.page.click("#connect")
+    assert await tab.page.is_visible("#idle")
+    assert await tab.page.evaluate(CONTRAST) == []
+    assert await tab.page.inner_text("#live") == "Disconnected"
+
+
+async def test_a_text_that_is_hard_to_read_is_found(open_page: OpenPage) -> None:
+    tab = await open_page(autoconnect="off")
+    await tab.page.evaluate("document.querySelector('h1').style.color = '#444'")
+    assert [name for name, _ in await tab.page.evaluate(CONTRAST)] == ["Remote Render"]

@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from browser_page import Reference, WorkspacePage, keep, likeness_db, scene_of, until
-from conftest import SIZE, WORKERS, OpenPage, ready
-from playwright.async_api import Browser
+from conftest import SIZE, OpenPage
 from worker_figures import worker_figures
 
 from system.media.marker import read_block_code
@@ -125,24 +124,3 @@ async def test_a_page_in_the_background_connects_as_well(open_page: OpenPage) ->
         " document.querySelector('#connect').click()"
     )
     await tab.connected()
-
-
-async def test_an_unmounted_client_leaves_nothing_behind(
-    browser: Browser, stack: EmbeddedStack
-) -> None:
-    tab = await WorkspacePage.open(browser, stack.http_url, project="leak")
-    await tab.connected()
-    for _ in range(5):
-        await tab.page.click("#connect")
-        await tab.page.click("#connect")
-        await tab.connected()
-    await tab.page.click("#connect")
-    assert await tab.evaluate("remoteRender.client.peerConnection") is None
-    assert await tab.evaluate("document.querySelector('video').srcObject") is None
-
-    async def free() -> bool:
-        return await asyncio.to_thread(ready, stack) == WORKERS
-
-    await until(free, 5, "a session was left over")
-    assert tab.problems == []
-    await tab.close()

@@ -29,9 +29,23 @@ from system.protocol.fields import StreamOptions
 from system.stack import EmbeddedStack
 
 RATE_S = 10
-INPUTS = 160
+ROUND = 80
+"""Inputs of each viewer in one round; the medians are compared after every one."""
+MAX_ROUNDS = 4
 AGREED = 0.02
-AGREED_S = 0.005
+AGREED_MS = 5.0
+
+PAIRS = """() => {
+  const { client } = remoteRender
+  globalThis.truth = []
+  client.on('stats', async (told) => {
+    const report = await client.peerConnection.getStats()
+    report.forEach((entry) => {
+      if (entry.type === 'inbound-rtp' && entry.kind === 'video') truth.push({ told, own: entry })
+    })
+  })
+}"""
+"""What the client tells, and what Chromium says itself at that moment."""
 
 
 @dataclass
@@ -63,14 +77,14 @@ async def headless(
         await viewer.client.disconnect()
 
 
-async def turn(tab: WorkspacePage, delta: float) -> None:
+async def orbit(tab: WorkspacePage, delta: float) -> None:
     await tab.page.evaluate("(delta) => remoteRender.client.sendCameraOrbit(delta, 0)", delta)
 
 
 async def turn_both(tab: WorkspacePage, other: Headless) -> None:
     while True:
         other.client.send_camera_orbit(4.0, 0.0)
-        await turn(tab, 4.0)
+        await orbit(tab, 4.0)
         await asyncio.sleep(0.1)
 
 
@@ -79,6 +93,7 @@ async def test_frame_rate_and_bitrate_agree_within_two_percent(
 ) -> None:
     tab = await open_page(project="truth", pacing="constant", latency="on")
     await tab.connected()
+    await tab.evaluate(PAIRS)
     async with headless(stack, "constant") as other:
         page_worker, other_worker = (await tab.identity())[1], other.client.worker_id
         assert other_worker is not None
@@ -95,7 +110,6 @@ async def test_frame_rate_and_bitrate_agree_within_two_percent(
                 "page_worker": await worker_figures(stack, page_worker),
                 "other_worker": sent,
                 "seconds": len(other.seconds),
-                "stats": len(await tab.stats()),
             }
 
         await asyncio.sleep(2)
@@ -104,7 +118,7 @@ async def test_frame_rate_and_bitrate_agree_within_two_percent(
         ended = await look()
         turning.cancel()
         seconds = other.seconds[began["seconds"] : ended["seconds"]]
-        stats = (await tab.stats())[began["stats"] : ended["stats"]]
+        pairs: list[dict[str, Any]] = (await tab.evaluate("truth"))[-(RATE_S - 1) :]
 
     def added(where: str, name: str) -> float:
         return float(ended[where][name] - began[where][name])
@@ -121,8 +135,12 @@ async def test_frame_rate_and_bitrate_agree_within_two_percent(
             8 * added("page_worker", "payload_bytes") / spent_s,
         ),
         "browser client": (
-            statistics.mean(one["fps"] for one in stats),
-            statistics.mean(one["bitrate"] for one in stats) * 1e6,
+            statistics.mean(one["told"]["fps"] for one in pairs[1:]),
+            statistics.mean(one["told"]["bitrate"] for one in pairs[1:]) * 1e6,
+        ),
+        "chromium, of the browser client's seconds": (
+            between(pairs, "framesDecoded"),
+            8 * between(pairs, "bytesReceived"),
         ),
         "headless": (
             sum(second.frames_received for second in seconds) / heard_s,
@@ -139,9 +157,14 @@ async def test_frame_rate_and_bitrate_agree_within_two_percent(
         assert rates["headless"][figure] / rates["headless's worker"][figure] == pytest.approx(
             chromium, rel=AGREED
         ), rates
-        assert rates["browser client"][figure] == pytest.approx(
-            rates["chromium"][figure], rel=3 * AGREED
-        ), rates
+        same_seconds = rates["chromium, of the browser client's seconds"][figure]
+        assert rates["browser client"][figure] == pytest.approx(same_seconds, rel=AGREED), rates
+
+
+def between(pairs: list[dict[str, Any]], name: str) -> float:
+    """A counter of Chromium's, a second, from the first of the pairs to the last."""
+    first, last = pairs[0]["own"], pairs[-1]["own"]
+    return float(1000 * (last[name] - first[name]) / (last["timestamp"] - first["timestamp"]))
 
 
 async def test_input_to_frame_agrees_within_five_milliseconds_at_the_median(
@@ -150,33 +173,49 @@ async def test_input_to_frame_agrees_within_five_milliseconds_at_the_median(
     """Inputs alternate between the two, so that both meet the same noise.
 
     The page counts until a frame is handed to the compositor, the headless client until it is
-    received whole: Chromium's playout delay is subtracted; its decoding remains. On a busy
-    machine the medians scatter by more than what is asked: then the test says what the data
-    say, that the difference is beyond 5 ms or that it need not be.
+    received whole: Chromium's playout delay is subtracted; its decoding remains. There are
+    rounds until the 99 % interval of the difference lies within 5 ms, or beyond; after the
+    last one the difference itself decides.
     """
     tab = await open_page(project="truth", latency="on")
     await tab.connected()
     async with headless(stack, "on_demand") as other:
         await asyncio.sleep(1)
         before = (await tab.report())["inbound"]
-        for i in range(INPUTS):
-            await turn(tab, 3.0)
-            await asyncio.sleep(0.05 + 0.007 * (i % 10))
-            assert other.client.send_camera_orbit(3.0, 0.0)
-            await asyncio.sleep(0.05 + 0.007 * ((i + 5) % 10))
-        await asyncio.sleep(2.5)
-        after = (await tab.report())["inbound"]
-        theirs = [1000 * s.value_s for s in other.samples if s.value_s is not None]
+        rounds, decided = 0, False
+        while rounds < MAX_ROUNDS and not decided:
+            await one_round(tab, other)
+            rounds += 1
+            figures = await compared(tab, other, before)
+            low_ms, high_ms = figures["interval_ms"]
+            decided = max(-low_ms, high_ms) < AGREED_MS or max(low_ms, -high_ms) > AGREED_MS
+    keep("truth-input-to-frame", figures)
+    assert min(figures["inputs"]) > 0.9 * ROUND * rounds, figures
+    assert abs(figures["difference_ms"]) < AGREED_MS, figures
+
+
+async def one_round(tab: WorkspacePage, other: Headless) -> None:
+    for i in range(ROUND):
+        await orbit(tab, 3.0)
+        await asyncio.sleep(0.05 + 0.007 * (i % 10))
+        assert other.client.send_camera_orbit(3.0, 0.0)
+        await asyncio.sleep(0.05 + 0.007 * ((i + 5) % 10))
+    await asyncio.sleep(2.5)  # an input is decided on after two seconds at most
+
+
+async def compared(tab: WorkspacePage, other: Headless, before: dict[str, Any]) -> dict[str, Any]:
+    """The medians of all inputs so far, and their difference."""
+    after = (await tab.report())["inbound"]
     ours: list[dict[str, Any]] = await tab.evaluate("remoteRender.client.latencySamples")
-    assert min(len(theirs), len(ours)) > 0.9 * INPUTS
+    theirs = [1000 * s.value_s for s in other.samples if s.value_s is not None]
 
     def mean_ms(total: str, count: str) -> float:
         return 1000 * float((after[total] - before[total]) / (after[count] - before[count]))
 
     playout_ms = mean_ms("jitterBufferDelay", "jitterBufferEmittedCount")
     presented = [sample["presentedMs"] for sample in ours]
-    low_ms, high_ms = difference_ms([ms - playout_ms for ms in presented], theirs)
-    figures = {
+    unplayed = [ms - playout_ms for ms in presented]
+    return {
         "headless_ms": statistics.median(theirs),
         "presented_ms": statistics.median(presented),
         "received_ms": statistics.median(
@@ -184,12 +223,10 @@ async def test_input_to_frame_agrees_within_five_milliseconds_at_the_median(
         ),
         "playout_ms": playout_ms,
         "decode_ms": mean_ms("totalDecodeTime", "framesDecoded"),
-        "difference_ms": (low_ms, high_ms),
+        "difference_ms": statistics.median(unplayed) - statistics.median(theirs),
+        "interval_ms": difference_ms(unplayed, theirs),
         "inputs": (len(theirs), len(ours)),
     }
-    keep("truth-input-to-frame", figures)
-    assert low_ms < 1000 * AGREED_S, figures
-    assert high_ms > -1000 * AGREED_S, figures
 
 
 def difference_ms(one: list[float], other: list[float]) -> tuple[float, float]:
@@ -205,7 +242,7 @@ def difference_ms(one: list[float], other: list[float]) -> tuple[float, float]:
 
 def test_the_interval_finds_a_difference_that_is_there() -> None:
     rng = np.random.default_rng(1)
-    noise = [list(20 + rng.exponential(6, INPUTS)) for _ in range(2)]
+    noise = [list(20 + rng.exponential(6, 2 * ROUND)) for _ in range(2)]
     low_ms, high_ms = difference_ms(noise[0], noise[1])
     assert low_ms < 0 < high_ms
     assert high_ms - low_ms < 6
