@@ -162,7 +162,9 @@ class RunShare:
 
     def note_lost(self, command: hostproto.Start) -> None:
         """A session whose helper was lost: nobody else writes a row for it."""
-        self._note(command, "session.failed", 1.0, "ratio", {"code": HELPER_GONE})
+        after_s = round(max(time.time() - command.scheduled_at, 0.0), 3)
+        attrs = {"code": HELPER_GONE, "after_s": after_s}
+        self._note(command, "session.failed", 1.0, "ratio", attrs)
 
     def _note(
         self,

@@ -46,7 +46,7 @@ class Capacity:
             return "The search did not finish a step."
         if self.broke_at is None:
             return f"{self.held} viewers were held; no gate failed up to there."
-        where = f" in the {self.component}" if self.component else ""
+        where = f"; to blame: {self.component}" if self.component else ""
         held = f"{self.held} viewers were held" if self.held else "Not even the first step was held"
         gate = f": gate {self.first_gate} broke first{where}" if self.first_gate else ""
         return f"{held}, {self.broke_at} were not{gate}."

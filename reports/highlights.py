@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reports.assess import Assessment
-from reports.attributes import attributes
+from reports.attributes import attributes, happened_s
 from reports.marks import NONE
 from scenarios.quantities import render
 from system.protocol.metrics import METRICS
@@ -71,12 +71,12 @@ def failures(assessment: Assessment) -> list[Failure]:
     for what in ("failed", "abandoned", "interrupted"):
         rows = assessment.run.rows(f"session.{what}")
         rows = rows[rows["value"] == 1.0]
-        reasons = {text: _reason(text) for text in rows["attrs"].cat.categories}
         unnamed = _UNNAMED.get(what, "no reason given")
-        named = rows["attrs"].astype(object).map(reasons).replace("", unnamed)
-        for reason, t_us in rows["t_us"].groupby(named.fillna(unnamed)):
-            between_s = (float(t_us.min()) / 1e6, float(t_us.max()) / 1e6)
-            found.append(Failure(what, str(reason), len(t_us), between_s))
+        by_reason: dict[str, list[float]] = {}
+        for text, at_s in zip(rows["attrs"], happened_s(rows).tolist(), strict=True):
+            by_reason.setdefault(_reason(text) or unnamed, []).append(at_s)
+        for reason, times in by_reason.items():
+            found.append(Failure(what, reason, len(times), (min(times), max(times))))
     return sorted(found, key=lambda failure: -failure.count)
 
 

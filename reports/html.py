@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from reports import highlights, marks
+from reports import gates, highlights, marks
 from reports.assess import Assessment
 from reports.capacity import limits
 from reports.faults import faults
@@ -63,6 +63,7 @@ def _context(assessment: Assessment) -> dict[str, Any]:
         "slowest_phase": slowest_phase(assessment),
         "capacity": assessment.capacity,
         "limits": limits(assessment.run),
+        "keeps": lambda gate, value: value is None or gates.keeps(gate, value),
         "faults": found[:ROWS_MAX],
         "failures": broken[:ROWS_MAX],
         "rows_left_out": {"faults": len(found) - ROWS_MAX, "failures": len(broken) - ROWS_MAX},

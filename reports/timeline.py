@@ -12,6 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from reports import svg
 from reports.assess import Assessment
+from reports.attributes import happened_s
 from reports.faults import Fault, faults
 from reports.pools import STATES
 from reports.samples import Floats, quantiles_by
@@ -93,8 +94,8 @@ def _viewers(axis: Axes, assessment: Assessment) -> None:
         ("session.abandoned", "left before a frame", "v"),
         ("session.interrupted", "interrupted", "|"),
     ):
-        found = assessment.samples.get(name)
-        at_s = np.array([]) if found is None else found.t_s[found.values == 1.0][:POINTS_MAX]
+        rows = assessment.run.rows(name)
+        at_s = happened_s(rows[rows["value"] == 1.0][:POINTS_MAX])
         if len(at_s):
             heights = np.interp(at_s, t_s, active)
             axis.plot(at_s, heights, marker, color=LIMIT, markersize=5, label=text)
@@ -158,11 +159,15 @@ def _corners(grid: Floats, *lines: Floats) -> tuple[Floats, list[Floats]]:
 
 
 def _stages(axis: Axes, assessment: Assessment) -> None:
-    for number, span in enumerate(assessment.spans):
-        if not span.measured:
-            axis.axvspan(span.start_s, span.end_s, facecolor=GRID, alpha=0.35, linewidth=0)
-        if number:
+    """Bound the stages, and shade what is not measured: some of them, and any time between them."""
+    before_s = min(assessment.spans[0].start_s, 0.0)
+    for span in assessment.spans:
+        for start_s, end_s, measured in ((before_s, span.start_s, False), span[1:]):
+            if end_s > start_s and not measured:
+                axis.axvspan(start_s, end_s, facecolor=GRID, alpha=0.35, linewidth=0)
+        if span.start_s > 0:
             axis.axvline(span.start_s, color=MUTED, linewidth=0.6, linestyle=(0, (2, 3)))
+        before_s = span.end_s
 
 
 def _stage_names(axis: Axes, assessment: Assessment) -> None:
@@ -180,9 +185,9 @@ def _stage_names(axis: Axes, assessment: Assessment) -> None:
 def _faults(axis: Axes, found: list[Fault]) -> None:
     for fault in found:
         axis.axvline(fault.at_s, color=LIMIT, linewidth=1.0)
-        if fault.recovery_s:
-            axis.axvspan(fault.at_s, fault.at_s + fault.recovery_s, facecolor=LIMIT, alpha=0.1,
-                         linewidth=0)  # fmt: skip
+        for length_s in {fault.recovery_s, fault.whole_s} - {None}:
+            axis.axvspan(fault.at_s, fault.at_s + float(length_s or 0.0), facecolor=LIMIT,
+                         alpha=0.1, linewidth=0)  # fmt: skip
 
 
 def _fault_numbers(axis: Axes, found: list[Fault]) -> None:

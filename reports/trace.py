@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reports.attributes import attributes
+from reports.attributes import attributes, happened_s
 from reports.errors import RunDirError
 from reports.faults import PREFIX
 from reports.rundir import RunReader
@@ -98,11 +98,10 @@ def _inputs(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 def _marks(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
     for what in ("failed", "abandoned", "interrupted"):
-        for _, row in rows[
-            (rows["event"] == f"session.{what}") & (rows["value"] == 1.0)
-        ].iterrows():
+        found = rows[(rows["event"] == f"session.{what}") & (rows["value"] == 1.0)]
+        for text, at_s in zip(found["attrs"], happened_s(found), strict=True):
             yield {"ph": "i", "s": "p", "pid": _SESSION, "tid": _JOIN, "name": what,
-                   "ts": int(row["t_us"]), "args": attributes(row["attrs"])}  # fmt: skip
+                   "ts": round(at_s * 1e6), "args": attributes(text)}  # fmt: skip
 
 
 def _seconds(samples: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -113,6 +113,8 @@ class SessionMeter:
         self._received_s: float | None = None
         self.interruptions = 0
         """Silences that no idle stream has: media stopped before the session's end."""
+        self.interrupted_s: float | None = None
+        """When the first of them began."""
         self._frames = [0, 0, 0]  # received, captured, decoded, since the last second
         self._before = Counters()
         self._reported = (0, 0.0, 0, 0)  # freezes, frozen, inputs sent, acknowledged
@@ -215,7 +217,10 @@ class SessionMeter:
 
     def _silent_until(self, now: float) -> None:
         before, self._received_s = self._received_s, now
-        self.interruptions += before is not None and now - before > SILENCE_S
+        if before is not None and now - before > SILENCE_S:
+            self.interruptions += 1
+            if self.interrupted_s is None:
+                self.interrupted_s = before
 
     def _total(self, second: Second) -> None:
         totals = self.totals

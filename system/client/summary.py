@@ -166,7 +166,7 @@ def session_rows(
         yield row("session.join_time", None, _censored(after_s))
     if not result.cut_short:
         yield row("session.failed", float(result.outcome == "failed"), _why(result))
-        yield row("session.abandoned", float(result.outcome == "abandoned"))
+        yield row("session.abandoned", float(result.outcome == "abandoned"), _left(result))
         yield row("session.interrupted", *_interrupted(result, client))
     yield from _durations(row, result, client)
     wait_s = waited_s(result, client)
@@ -248,22 +248,34 @@ def summary(start: Start, result: Result, client: RemoteRenderClient | None) -> 
 def _interrupted(
     result: Result, client: RemoteRenderClient | None
 ) -> tuple[float, dict[str, Any] | None]:
-    """Media stopped: for good, or for a while in a session that went on (with another worker)."""
+    """Media stopped: for good, or for a while in a session that went on (with another worker).
+
+    The row is of the session's arrival; ``after_s`` of ``attrs`` says when it happened.
+    """
     if result.outcome == "interrupted":
         return 1.0, _why(result)
-    if result.joined_s is None or client is None or not client.meter.interruptions:
+    meter = None if client is None or result.joined_s is None else client.meter
+    if meter is None or meter.interrupted_s is None:
         return 0.0, None
-    return 1.0, {"code": "media_stopped", "times": client.meter.interruptions}
+    after_s = round(meter.interrupted_s - result.scheduled_s, 3)
+    return 1.0, {"code": "media_stopped", "times": meter.interruptions, "after_s": after_s}
 
 
 def _censored(after_s: float) -> dict[str, Any]:
     return {"censored": True, "after_s": round(max(0.0, after_s), 6)}
 
 
+def _left(result: Result) -> dict[str, Any] | None:
+    if result.outcome != "abandoned":
+        return None
+    return {"after_s": round(result.ended_s - result.scheduled_s, 3)}
+
+
 def _why(result: Result) -> dict[str, Any] | None:
     if result.outcome not in ("failed", "interrupted"):
         return None
-    why: dict[str, Any] = {"code": result.reason}
+    after_s = round(result.ended_s - result.scheduled_s, 3)
+    why: dict[str, Any] = {"code": result.reason, "after_s": after_s}
     if result.failure is not None:
         why |= {"phase": result.failure.phase, "text": result.failure.text}
     return why

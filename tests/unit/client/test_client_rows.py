@@ -92,7 +92,8 @@ def test_a_failed_join_is_censored_and_says_where_and_why() -> None:
     assert rows["session.join_time"]["value"] is None
     assert json.loads(rows["session.join_time"]["attrs"])["after_s"] == 30.0
     assert rows["session.failed"]["value"] == 1.0
-    assert json.loads(rows["session.failed"]["attrs"])["phase"] == "dtls"
+    why = json.loads(rows["session.failed"]["attrs"])
+    assert (why["phase"], why["after_s"]) == ("dtls", 30.0)
     assert rows["session.abandoned"]["value"] == 0.0
     assert {row["stage"] for row in rows.values()} == {"ramp"}
     assert {row["t_us"] for row in rows.values()} == {1_000_000}
@@ -109,7 +110,11 @@ def test_a_session_whose_media_stopped_for_a_while_is_interrupted_and_not_failed
     result = Result("ok", "", 101.0, 102.0, 105.0)
     rows = {row["event"]: row for row in session_rows(CLOCK, START, result, client)}
     assert rows["session.interrupted"]["value"] == 1.0
-    assert json.loads(rows["session.interrupted"]["attrs"]) == {"code": "media_stopped", "times": 1}
+    assert json.loads(rows["session.interrupted"]["attrs"]) == {
+        "code": "media_stopped",
+        "times": 1,
+        "after_s": 1.0,
+    }
     assert rows["session.failed"]["value"] == 0.0
     assert summary(START, result, client)["interruptions"] == 1
 

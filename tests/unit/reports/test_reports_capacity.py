@@ -104,7 +104,7 @@ def test_a_search_says_what_was_held_and_what_broke_first(tmp_path: Path) -> Non
         "component": "worker",
     }
     assert assessment.capacity.sentence == (
-        "6 viewers were held, 8 were not: gate i2f broke first in the worker."
+        "6 viewers were held, 8 were not: gate i2f broke first; to blame: worker."
     )
     values = [level.values["i2f"] for level in assessment.capacity.levels]
     assert all(value is not None and value < 0.15 for value in values[:3])

@@ -59,6 +59,29 @@ def test_who_was_interrupted_is_lost_though_its_rows_end(tmp_path: Path) -> None
     assert (found.stalled, found.lost, found.recovery_s) == (1, 1, None)
 
 
+def test_who_was_moved_and_stood_still_for_a_moment_is_told_by_the_frame(tmp_path: Path) -> None:
+    replaced = event(20.2, "a", "hold", "session.worker_replaced", None)
+    stopped = event(12.0, "b", "hold", "session.interrupted", 1.0, code="media_stopped", after_s=8)
+    writer = RunWriter(tmp_path, SCENARIO)
+    samples = [second(t, name) for name in ("a", "b") for t in range(10, 36)]
+    for row in samples:
+        at_s = row["t_us"] / 1e6
+        row["freeze_s"] = {20.0: 0.6, 30.0: 1.9}.get(at_s, 0.0) if row["session_id"] == "a" else 0.0
+        if row["session_id"] == "b" and 20.0 <= at_s < 23.0:
+            row["frames_received"] = 0
+    writer.write_rows("samples", "x", samples)
+    writer.write_rows("events", "x", [KILL, replaced, stopped])
+    writer.write_rows("system", "x", [])
+    writer.finish()
+    (found,) = faults(RunReader(tmp_path))
+    assert (found.moved, found.stalled, found.lost, found.recovery_s) == (1, 1, 0, 3.0)
+    assert found.freeze_s == 0.6
+    assert found.told[1:] == (
+        "1 of 2 stalled, 1 moved to another worker",
+        "3 s; longest freeze 600 ms; whole after 2.5 s",
+    )
+
+
 def test_each_fault_is_watched_until_the_next(tmp_path: Path) -> None:
     second_fault = fault_row("store_outage", 26.0, "store-0", for_s=5.0)
     run = _run(tmp_path, {"a": _seconds(27, 28)}, [second_fault, KILL])
@@ -70,6 +93,7 @@ def test_each_fault_is_watched_until_the_next(tmp_path: Path) -> None:
         3.0,
         5.0,
     )
+    assert later.freeze_s == 0.0
     assert first.told == ("default-1", "0 of 1 stalled", "nobody noticed; whole after 2.5 s")
     assert later.told == ("store-0", "1 of 1 stalled", "3 s")
 
