@@ -1,4 +1,8 @@
-"""Searches the capacity: raises the number of viewers step by step until a gate is missed."""
+"""Searches the capacity: raises the number of viewers step by step until a gate is missed.
+
+A step that misses a gate while all viewers have pictures is held as long again
+and judged by both parts together, so that one hiccup is not taken for a limit.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,8 @@ JOIN_S: Final = 10.0
 """A step's viewers get so long to join, unless one fails to; who has not fails the step."""
 SETTLE_S: Final = 2.0
 """From the last join to what is judged: first pictures and settings are no steady state."""
+TOLD_S: Final = 1.5 * PERIOD_S
+"""What a viewer sees is told by its helper, then by its process, each once a period."""
 LOOK_EVERY_S: Final = 0.2
 JOIN_OVER_S: Final = 2.0
 """A step's new viewers come within so long, one a second at least."""
@@ -91,12 +97,17 @@ class Search:
             self._sleep(LOOK_EVERY_S)
         self._sleep(SETTLE_S)
         from_s = self._elapsed_s()
+        self._sleep(TOLD_S)
         self._judged = True
-        self._sleep(self._load.hold_s)
-        to_s = self._elapsed_s()
-        self._sleep(PERIOD_S)  # the last second's pulses
+        step = self._hold(users, from_s)
+        if step.gate and not self._failed and self._watching >= users:
+            step = self._hold(users, from_s)
         self._judged = False
-        return self._judge(users, from_s, to_s)
+        return self._blamed(step)
+
+    def _hold(self, users: int, from_s: float) -> Step:
+        self._sleep(self._load.hold_s)
+        return self._judge(users, from_s, self._elapsed_s() - TOLD_S)
 
     @property
     def _watching(self) -> int:
@@ -109,13 +120,15 @@ class Search:
         missed = gates.missed(self._stage)
         if missed is not None:
             gate, reason = missed
-            broke = Step(users, from_s, to_s, held=False, gate=gate.id, reason=reason)
-            return self._blamed(broke, gate.metric)
+            return Step(users, from_s, to_s, held=False, gate=gate.id, reason=reason)
         if self._watching < users:
             reason = f"{self._watching} of {users} viewers had pictures"
-            broke = Step(users, from_s, to_s, held=False, reason=reason)
-            return self._blamed(broke, "session.join_time")
+            return Step(users, from_s, to_s, held=False, reason=reason)
         return Step(users, from_s, to_s, held=True)
 
-    def _blamed(self, step: Step, metric: str) -> Step:
+    def _blamed(self, step: Step) -> Step:
+        if step.held:
+            return step
+        metrics = {gate.id: gate.metric for gate in self._gates}
+        metric = metrics.get(step.gate, "session.join_time")
         return replace(step, component=self._blame(step, metric))

@@ -229,6 +229,8 @@ class ClosedLoad(_Viewers):
 class CapacityLoad(_Viewers):
     """Concurrent viewers, raised by ``step`` every ``hold`` until a gate fails or ``max`` is held.
 
+    A step that misses a gate is held as long again, and judged by both parts together.
+
     Like a closed load otherwise: each viewer starts its next session when one
     ends, and without ``session`` stays to the end.
     """

@@ -36,6 +36,8 @@ class System:
         self._holds = holds
         self._admits = admits
         self._stages: dict[str, int] = {}
+        self.slow_at: set[int] = set()
+        """Seconds in which everybody sees everything late."""
         scenario = loads(SCENARIO.replace("max: 8", f"max: {max_users}"))
         live = Live(clock=lambda: self.now_s)
         self.live = live
@@ -70,7 +72,7 @@ class System:
             self._stages[stage] = new
             by_stage = {stage: {"session.join_time": histogram([0.2] * new)}}
             there += new
-        slow = there > self._holds
+        slow = there > self._holds or int(self.now_s) in self.slow_at
         pulse = Pulse(
             "locust-0",
             seconds={"input.to_frame": histogram([0.3 if slow else 0.05] * 10 * max(there, 1))},
@@ -107,9 +109,21 @@ def test_viewers_are_raised_until_a_gate_is_missed() -> None:
 def test_what_is_judged_begins_when_all_have_joined_and_lasts_as_asked() -> None:
     system = System(holds=5)
     outcome(system)
-    for step in system.search.steps:
+    *held, broke = system.search.steps
+    for step in held:
         assert step.to_s - step.from_s == pytest.approx(10.0)
+    assert broke.to_s - broke.from_s == pytest.approx(20.0)
     assert system.search.steps[0].from_s >= 1.0
+
+
+def test_a_hiccup_is_no_limit_and_what_was_before_the_step_does_not_count() -> None:
+    system = System(max_users=4)
+    system.slow_at = {3, *range(20, 23)}  # while it settles; 3 s of 20
+    assert outcome(system)[-1] == (4, False, "i2f")
+    again = System(max_users=4)
+    again.slow_at = {3, 20}  # 1 s of 20 is no p95 yet, of 10 it is
+    assert outcome(again) == [(2, True, ""), (4, True, "")]
+    assert again.search.steps[-1].to_s - again.search.steps[-1].from_s == pytest.approx(20.0)
 
 
 def test_a_search_ends_at_its_maximum_when_nothing_fails() -> None:
