@@ -48,7 +48,7 @@ def group() -> None:
 @_json_option
 def build_command(run: Path, baseline_dir: Path | None, as_json: str | None) -> None:
     """Build the report of RUN; exit with its verdict."""
-    assessment = _guarded(lambda: assess(RunReader(run), baseline_dir=baseline_dir))
+    assessment = _guarded(lambda: assess(_read(run), baseline_dir=baseline_dir))
     _guarded(lambda: write(assessment))
     if as_json:
         _print_json(summary(assessment))
@@ -81,6 +81,8 @@ def gate(
     Gates with a limit judge each run; regression gates look at up to five,
     in the order in which they were made, until they can decide.
     """
+    for path in (*runs, *against):
+        _guarded(lambda path=path: _read(path))  # type: ignore[misc]
     found = _guarded(lambda: together.judge(runs, against, baseline_dir))
     code = together.verdict(found)
     if as_json:
@@ -105,8 +107,8 @@ def gate(
 @_json_option
 def compare_command(first: Path, second: Path, as_json: str | None) -> None:
     """Lay the figures of two RUNs side by side."""
-    one = _guarded(lambda: assess(RunReader(first)))
-    other = _guarded(lambda: assess(RunReader(second)))
+    one = _guarded(lambda: assess(_read(first)))
+    other = _guarded(lambda: assess(_read(second)))
     lines = compare.compare(one, other)
     notes = compare.differences(one, other)
     if as_json:
@@ -133,7 +135,7 @@ def accept(run: Path, replace: bool, baseline_dir: Path | None) -> None:
     A run that is not valid, or failed, is refused; with --replace one may have
     failed against the baselines that it replaces.
     """
-    assessment = _guarded(lambda: assess(RunReader(run), baseline_dir=baseline_dir))
+    assessment = _guarded(lambda: assess(_read(run), baseline_dir=baseline_dir))
     code = assessment.verdict.code
     failed = [one for one in assessment.gates if one.verdict == "FAIL"]
     if replace and code is Exit.FAIL and all(one.gate.kind == "regression" for one in failed):
@@ -162,6 +164,14 @@ def trace_command(run: Path, session: str, output: Path | None) -> None:
     else:
         _guarded(lambda: write_text(output, text + "\n"))
         click.echo(f"trace: {output}")
+
+
+def _read(path: Path) -> RunReader:
+    """Read a run that has rows; raises RunDirError."""
+    run = RunReader(path)
+    if not run.unfinished and run.events.empty and run.samples.empty and run.system.empty:
+        raise RunDirError(f"{path}: has no rows: nothing was recorded")
+    return run
 
 
 def _print_gates(assessment: Assessment) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeAlias
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from reports.errors import RunDirError
@@ -33,6 +34,11 @@ COLUMNS: dict[TableName, dict[str, ColumnType]] = {
 
 _TYPES = {"int64": pa.int64(), "float64": pa.float64(), "string": pa.string()}
 _OPTIONAL = {"ready", "booting", "busy", "stopped"}
+_FINITE: dict[TableName, tuple[str, ...]] = {
+    "events": ("value",),
+    "samples": ("duration_s", "freeze_s"),
+}
+"""What may be absent or censored, but where it is there must be a number."""
 _FAILURES = (pa.ArrowException, OSError, KeyError, ValueError)
 
 
@@ -88,6 +94,12 @@ def read(path: Path, name: TableName) -> pd.DataFrame:
         raise RunDirError(f"{path}: column {error} is missing") from None
     except _FAILURES as error:
         raise RunDirError(f"{path}: not readable as Parquet: {_first_line(error)}") from None
+    for column in _FINITE.get(name, ()):
+        odd = table.filter(pc.invert(pc.is_finite(table.column(column))))
+        texts = odd.column("attrs").to_pylist() if name == "events" else [""] * odd.num_rows
+        count = sum("censored" not in str(text) for text in texts)
+        if count:
+            raise RunDirError(f"{path}: {count} values of column {column} are no numbers")
     frame: pd.DataFrame = table.to_pandas()
     return frame
 

@@ -95,14 +95,29 @@ def test_a_process_that_does_not_know_its_use_makes_the_run_invalid(make_run: Ma
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
-def test_a_value_that_is_no_number_is_no_sample(make_run: Maker, value: float) -> None:
+def test_a_value_that_is_no_number_makes_the_run_unfit(make_run: Maker, value: float) -> None:
     extra = [event(20.0, "x", "hold", "session.join_time", value)]
-    found = assess(RunReader(make_run(extra_events=extra))).stats["session.join_time"]
-    assert (found.n, found.censored) == (13, 0)
+    path = make_run(extra_events=extra)
+    before = _contents(path)
+    result = CliRunner().invoke(group, ["build", str(path)])
+    assert (result.exit_code, result.stdout) == (2, "")
+    told = "events.parquet: 1 values of column value are no numbers\n"
+    assert result.stderr.endswith(told)
+    assert _contents(path) == before
+
+
+def test_a_run_without_a_single_row_is_no_run(make_run: Maker) -> None:
+    path = make_run(with_rows=False)
+    before = _contents(path)
+    for command in (["build"], ["gate"], ["baseline", "accept"], ["compare", str(make_run("b"))]):
+        result = CliRunner().invoke(group, [*command, str(path)])
+        assert result.exit_code == 2, command
+        assert result.stderr == f"error: {path}: has no rows: nothing was recorded\n"
+    assert _contents(path) == before
 
 
 def test_a_page_that_cannot_be_written_is_told(make_run: Maker) -> None:
-    path = make_run(with_rows=False)
+    path = make_run()
     (path / "plots").write_text("in the way")
     result = CliRunner().invoke(group, ["build", str(path)])
     assert result.exit_code == 2
@@ -119,7 +134,9 @@ def test_a_run_keeps_its_trace_and_without_it_the_stages_that_were_noted(tmp_pat
     )
     (tmp_path / "run").mkdir()
     argv = ["locust", "--scenario", str(trace.with_name("x.yaml"))]
-    RunWriter(tmp_path / "run", text, argv=argv).finish()
+    writer = RunWriter(tmp_path / "run", text, argv=argv)
+    writer.write_rows("system", "x", [process(1.0, "helper")])
+    writer.finish()
     assert RunReader(tmp_path / "run").spans[-1].end_s == 15.0
     trace.unlink()
     assert RunReader(tmp_path / "run").spans[-1].end_s == 15.0

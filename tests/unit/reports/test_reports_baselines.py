@@ -141,7 +141,7 @@ def test_candidates_that_cannot_be_judged_are_refused(
 
 
 def test_runs_of_two_scenarios_are_not_judged_together(day: Path, make_run: Maker) -> None:
-    other = make_run(scenario=DRIFT.replace("rate: 5/s", "rate: 6/s"), with_rows=False)
+    other = make_run(scenario=DRIFT.replace("rate: 5/s", "rate: 6/s"))
     result = CliRunner().invoke(group, ["gate", str(day / "r5"), str(other)])
     assert result.exit_code == 2
     assert "is of another scenario than" in result.stderr

@@ -26,6 +26,7 @@ from reports.svg import Plot
 from reports.verdict import Exit
 from system.protocol.metrics import STATISTICS
 
+A_ROW = [event(20.0, "a", "hold", "pool.wait", 0.0)]
 Maker = Callable[..., Path]
 
 
@@ -211,14 +212,18 @@ def test_the_markdown_has_the_verdict_the_gates_and_the_command(make_run: Maker)
 
 
 def test_the_build_command_exits_with_the_verdict(make_run: Maker) -> None:
-    result = CliRunner().invoke(group, ["build", str(make_run(with_rows=False))])
+    result = CliRunner().invoke(
+        group, ["build", str(make_run(with_rows=False, extra_events=A_ROW))]
+    )
     assert result.exit_code == 4
     assert result.stdout.startswith("INVALID: ")
     assert "report.html" in result.stdout
 
 
 def test_the_build_command_prints_one_json_document(make_run: Maker) -> None:
-    result = CliRunner().invoke(group, ["build", str(make_run(with_rows=False)), "--json", "-"])
+    result = CliRunner().invoke(
+        group, ["build", str(make_run(with_rows=False, extra_events=A_ROW)), "--json", "-"]
+    )
     assert result.exit_code == 4
     assert json.loads(result.stdout)["verdict"] == "INVALID"
 
@@ -250,6 +255,6 @@ def test_an_internal_error_is_one_line_and_exit_5(
         raise ZeroDivisionError("oops")
 
     monkeypatch.setattr(cli.together, "judge", broken)
-    result = CliRunner().invoke(group, ["gate", str(make_run(with_rows=False))])
+    result = CliRunner().invoke(group, ["gate", str(make_run(with_rows=False, extra_events=A_ROW))])
     assert result.exit_code == 5
     assert result.stderr == "internal error: ZeroDivisionError: oops\n"

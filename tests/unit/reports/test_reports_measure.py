@@ -66,11 +66,11 @@ def test_a_censored_row_is_infinite_and_a_null_without_reason_is_nothing(tmp_pat
         events=[
             event(20.0, "a", "hold", "session.join_time", None, censored=True, after_s=3.0),
             event(20.0, "b", "hold", "session.join_time", None),
-            event(20.0, "c", "hold", "session.join_time", math.nan),
+            event(20.0, "c", "hold", "session.join_time", math.nan, censored=True),
             event(20.0, "d", "hold", "session.join_time", 1.0),
         ],
     )
-    assert found["session.join_time"].values.tolist() == [math.inf, 1.0]
+    assert found["session.join_time"].values.tolist() == [math.inf, math.inf, 1.0]
 
 
 def test_a_failed_join_without_a_row_does_not_vanish(tmp_path: Path) -> None:
