@@ -51,6 +51,9 @@ class Prediction(Protocol):
     def of(self, gate: Gate) -> float | None:
         """The gate's statistic as predicted; None where it was not."""
 
+    def chance_of(self, gate: Gate) -> float | None:
+        """How far one run is off by chance; None where that is not known."""
+
 
 @dataclass(frozen=True)
 class RunFigures:

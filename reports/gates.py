@@ -109,6 +109,12 @@ def _agree(gate: Gate, stats: Stats, prediction: Prediction | None) -> GateResul
         f"{render(value, gate.unit)} measured, {render(predicted, gate.unit)} predicted{apart}; "
         f"{within:.0%} allowed, n = {stats.n}"
     )
+    chance = None if prediction is None or not predicted else prediction.chance_of(gate)
+    if chance is not None:
+        share = chance / abs(predicted)
+        reason += f"; chance alone makes up to ±{share:.0%} in one run"
+        if share > within:
+            reason += ", more than is allowed: a longer run would say more"
     verdict = GateVerdict.PASS if agrees else GateVerdict.FAIL
     return GateResult(gate, verdict, value, interval, reason, predicted)
 

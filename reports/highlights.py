@@ -13,6 +13,11 @@ from system.protocol.metrics import METRICS
 _COMPARED = ("mean", "p50", "p95")
 _UNNAMED = {"abandoned": "waited longer than their patience"}
 
+BY_CHANCE = (
+    "By chance: how far one run like this is off, 95 % of the time, if the model is right. "
+    "What is further apart stands out; of many figures, one in twenty does so by chance."
+)
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -37,13 +42,19 @@ class Failure:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A figure of the model beside the measured one."""
+    """A figure of the model beside the measured one, and how far they are apart.
+
+    ``chance`` is how far one run is off, 95 % of the time, if the model is
+    right; ``beyond``: they are further apart than that.
+    """
 
     metric: str
     stat: str
     measured: str
     predicted: str
     apart: str
+    chance: str = NONE
+    beyond: bool = False
 
 
 def key_figures(assessment: Assessment) -> list[Figure]:
@@ -92,6 +103,7 @@ def against_model(assessment: Assessment) -> list[Comparison]:
             if predicted is None or (stat != "mean" and METRICS[name].unit == "ratio"):
                 continue
             apart = f"{measured / predicted - 1:+.1%}" if predicted else NONE
+            noise = model.chance(name, stat)
             lines.append(
                 Comparison(
                     name,
@@ -99,6 +111,8 @@ def against_model(assessment: Assessment) -> list[Comparison]:
                     _with_interval(measured, stats.ci95.get(stat), stats.unit),
                     _with_interval(predicted, model.interval(name, stat), stats.unit),
                     apart.replace("inf%", "∞"),
+                    f"±{noise / abs(predicted):.1%}" if noise and predicted else NONE,
+                    noise is not None and not abs(measured - predicted) <= noise,
                 )
             )
     return lines

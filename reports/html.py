@@ -69,6 +69,7 @@ def _context(assessment: Assessment) -> dict[str, Any]:
         "rows_left_out": {"faults": len(found) - ROWS_MAX, "failures": len(broken) - ROWS_MAX},
         "model": assessment.model,
         "comparisons": highlights.against_model(assessment),
+        "by_chance": highlights.BY_CHANCE,
         "sessions": worst_sessions(assessment),
         "stats": assessment.stats,
         "texts": {name: metric.text for name, metric in METRICS.items()},

@@ -64,8 +64,18 @@ def markdown(assessment: Assessment) -> str:
     compared = highlights.against_model(assessment)
     if compared:
         lines += ["## Model and measurement", ""]
-        rows = [[f"{c.metric} {c.stat}", c.measured, c.predicted, c.apart] for c in compared]
-        lines += _table(["", "measured", "predicted", "apart"], rows)
+        rows = [
+            [
+                f"{c.metric} {c.stat}",
+                c.measured,
+                c.predicted,
+                f"**{c.apart}**" if c.beyond else c.apart,
+                c.chance,
+            ]
+            for c in compared
+        ]
+        lines += _table(["", "measured", "predicted", "apart", "by chance"], rows)
+        lines += [highlights.BY_CHANCE, ""]
     return "\n".join([*lines, "## Reproduce", "", "```", command(info), "```", ""])
 
 

@@ -9,11 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from reports import measure
 from reports.errors import RunDirError
 from reports.rundir import RunReader, digest
 from reports.runinfo import RunInfo, read_info, read_json
-from reports.statistics import summarise
+from reports.samples import Samples
+from reports.statistics import Stats, summarise
 from reports.workload import workload
 from scenarios.gates import Gate
 
@@ -30,12 +33,17 @@ class Model:
         """The gate's statistic as predicted; None where it was not."""
         if gate.during is None:
             return self.figure(gate.metric, gate.stat)
-        run = self._run
-        samples = None if run is None else measure.measure(run).get(gate.metric)
-        if run is None or samples is None:
-            return None
-        found = summarise(samples.during(run.spans, gate.during), run.info.seed)
+        found = self._during(gate)
         return None if found is None else _number(found.values[gate.stat])
+
+    def chance_of(self, gate: Gate) -> float | None:
+        """What chance makes of the gate's statistic in one run; see ``chance``."""
+        if gate.during is None:
+            return self.chance(gate.metric, gate.stat)
+        found = self._during(gate)
+        if found is None or gate.stat not in found.ci95:
+            return None
+        return self._of_one_run(found.values[gate.stat], found.ci95[gate.stat])
 
     def figure(self, metric: str, stat: str) -> float | None:
         """A statistic over all measured stages; None where there is none."""
@@ -51,6 +59,42 @@ class Model:
             return None
         low, high = _number(ends[0]), _number(ends[1])
         return None if low is None or high is None else (low, high)
+
+    def chance(self, metric: str, stat: str) -> float | None:
+        """How far one run would be off if the model were right, 95 % of the time.
+
+        The replications are such runs: their spread says it. None where there
+        is no more than one.
+        """
+        value, ends = self.figure(metric, stat), self.interval(metric, stat)
+        return None if value is None or ends is None else self._of_one_run(value, ends)
+
+    def _of_one_run(self, value: float, ends: tuple[float, float]) -> float | None:
+        """From the interval of the mean of n runs to that of one more, sqrt(n + 1) times as wide.
+
+        The wider half counts: the other may have been cut off at 0.
+        """
+        half = max(value - ends[0], ends[1] - value)
+        return half * math.sqrt(self._days + 1) if self._days > 1 else None
+
+    def _during(self, gate: Gate) -> Stats | None:
+        samples = self._samples.get(gate.metric)
+        if self._run is None or samples is None:
+            return None
+        during = samples.during(self._run.spans, gate.during)
+        return summarise(during, self._run.info.seed, [gate.stat])
+
+    @cached_property
+    def _samples(self) -> Mapping[str, Samples]:
+        return {} if self._run is None else measure.measure(self._run)
+
+    @cached_property
+    def _days(self) -> int:
+        """How many replications the prediction is the mean of."""
+        if self._run is None:
+            return 0
+        days = measure.replications(self._run, self._run.events["node"])
+        return 0 if days is None else len(np.unique(days))
 
     @cached_property
     def _run(self) -> RunReader | None:

@@ -240,9 +240,13 @@ class Said:
 
     value: float | None = None
     problem: str = field(default="")
+    chance: float | None = None
 
     def of(self, gate: Gate) -> float | None:
         return self.value
+
+    def chance_of(self, gate: Gate) -> float | None:
+        return self.chance
 
 
 MODEL = gate(metric="pool.wait_time", stat="mean", agrees_with="sim", within="20%")
@@ -266,6 +270,21 @@ def test_a_run_agrees_with_what_was_predicted_or_not(
     result = judge(MODEL, samples([8.0, 12.0], "pool.wait_time"), prediction=prediction)
     assert result.verdict == verdict
     assert told in result.reason
+
+
+@pytest.mark.parametrize(
+    ("chance", "told"),
+    [
+        (0.9, "n = 2; chance alone makes up to ±10% in one run"),
+        (4.5, "±50% in one run, more than is allowed: a longer run would say more"),
+    ],
+)
+def test_agreement_stands_beside_what_chance_makes(chance: float, told: str) -> None:
+    found = judge(
+        MODEL, samples([8.0, 12.0], "pool.wait_time"), prediction=Said(9.0, chance=chance)
+    )
+    assert found.verdict is GateVerdict.PASS
+    assert found.reason.endswith(told)
 
 
 def test_nothing_measured_where_nothing_was_predicted_agrees() -> None:

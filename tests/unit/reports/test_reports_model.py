@@ -119,6 +119,22 @@ def test_model_and_measurement_stand_side_by_side(predicted: Callable[..., Path]
     page = _page(assessment)
     assert "<h2>Model and measurement</h2>" in page
     assert "2.14 s (2.09 s to 2.19 s)" in page
+    assert "±4.6%" in page
+    assert '<td class="num bad">-5.6%</td>' in page
     assert "| pool.wait_time mean | 2.02 s" in markdown(assessment)
     summary = json.loads((path / "model" / "summary.json").read_text())
     assert summary["kind"] == "simulated"
+
+
+def test_one_of_many_runs_of_the_model_itself_is_rarely_beyond_chance(
+    predicted: Callable[..., Path],
+) -> None:
+    """Three replications whose means are 2.12, 2.14 and 2.16: sd 0.02, t = 4.303, n = 3."""
+    assessment = assess(RunReader(predicted()))
+    model = assessment.model
+    assert model is not None
+    expected = 4.303 * 0.02 * (1 + 1 / 3) ** 0.5
+    assert model.chance("pool.wait_time", "mean") == pytest.approx(expected, rel=1e-3)
+    later = next(gate for gate in assessment.run.scenario.gates if gate.id == "later")
+    assert model.chance_of(later) == pytest.approx(expected, rel=1e-3)
+    assert model.chance("video.fps", "mean") is None
