@@ -30,8 +30,9 @@ from scenarios import loader
 from scenarios.document import parse
 from scenarios.errors import ScenarioError
 from scenarios.load import CapacityLoad, OpenLoad
-from sim.fit import NONE, Fitted, Times, fit, seconds_text
+from sim.fit import NONE, Fitted, Times, fit
 from sim.model import BadModel
+from sim.shapes import seconds_text
 
 Part = Literal["session", "patience", "boot", "start"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)

@@ -32,6 +32,7 @@ pool:
   max_workers: 3
   price: {running: 1 USD/h}
   policy: {kind: buffer, warm: 1, interval: 0s}
+gates: [{id: joins, metric: session.failed, stat: mean, "<=": 10%}]
 """
 OTHER_LOAD = {
     "stages": [
@@ -43,7 +44,7 @@ AGREES = {"agrees_with": "sim", "stat": "mean"}
 GATES = [
     {"id": "busy", "metric": "pool.workers.busy", "within": "50%", **AGREES},
     {"id": "cost", "metric": "pool.cost", "within": "30%", **AGREES},
-    {"id": "wait", "metric": "pool.wait", "within": "100%", **AGREES},
+    {"id": "waited", "metric": "pool.wait", "within": "70%", **AGREES},
     {"id": "wrong", "metric": "pool.cost", "within": "0.01%", **AGREES},
 ]
 """All but the last as wide as chance makes one run of a minute, or wider."""
@@ -71,7 +72,7 @@ async def test_a_model_fitted_to_one_load_predicts_another(tmp_path: Path) -> No
     assert command(scenario_group, "check", fitted).exit_code == 0
 
     other = yaml.safe_load(fitted.read_text())
-    other["seed"] = 8
+    other["seed"] = 8  # of an ordinary day: chance alone makes others up to 60 % busier
     other["load"] |= OTHER_LOAD
     other["sim"] |= {"replications": 100}
     other["gates"] = GATES
@@ -81,7 +82,7 @@ async def test_a_model_fitted_to_one_load_predicts_another(tmp_path: Path) -> No
     assert judged(done, out, 1), done.output
     gates = {gate["id"]: gate for gate in read_json(out, "gates.json")}
     verdicts = {name: gate["verdict"] for name, gate in gates.items()}
-    assert verdicts == {"busy": "PASS", "cost": "PASS", "wait": "PASS", "wrong": "FAIL"}, gates
+    assert verdicts == {"busy": "PASS", "cost": "PASS", "waited": "PASS", "wrong": "FAIL"}, gates
     assert "chance alone makes up to ±" in gates["busy"]["reason"]
     assert "more than is allowed" in gates["wrong"]["reason"]
     assert read_json(out, "run.json")["prediction_sha256"]
