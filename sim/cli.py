@@ -50,11 +50,12 @@ def group() -> None:
 @click.option("--engine", type=click.Choice(["fast", "simpy"]), default="fast")
 @click.option(
     "--backend",
-    type=click.Choice(["serial", "loky", "dask", "ray"]),
-    default="serial",
+    type=click.Choice(["auto", "serial", "loky", "dask", "ray"]),
+    default="auto",
+    show_default=True,
     help="Where replications run: here one by one, on all cores, or on a cluster.",
 )
-@click.option("--address", help="Of the scheduler of dask or ray.")
+@click.option("--cluster", help="Address of the scheduler of dask or ray.")
 @_run_dir
 @_json
 def run_command(
@@ -62,7 +63,7 @@ def run_command(
     replications: int | None,
     engine: Engine,
     backend: Backend,
-    address: str | None,
+    cluster: str | None,
     run_dir: Path | None,
     as_json: str | None,
 ) -> None:
@@ -78,11 +79,17 @@ def run_command(
     )
     chosen = choose_engine(case, engine)
     count = replications or case.scenario.sim.replications
-    days = guarded(
-        lambda: replicated(
-            scale.replications(str(file), case, count, chosen, backend, address), count
-        )
-    )
+
+    def simulated() -> list[Replication]:
+        text = loader.read(file)
+        try:
+            found = scale.replications(text, case, count, chosen, backend, cluster)
+            return replicated(found, count)
+        except (BadModel, TooMuch):
+            path.rmdir()  # nothing is in it yet
+            raise
+
+    days = guarded(simulated)
     guarded(lambda: store(path, file, case, days))
     assessment = guarded(lambda: assess(RunReader(path)))
     guarded(lambda: write_report(assessment))

@@ -1,71 +1,145 @@
-"""Spreads replications over processes or machines; joblib and what it connects to do the work."""
+"""Spreads replications over processes or machines; joblib and what it connects to do the work.
+
+Each task carries the whole scenario, its files included, so that a machine of a
+cluster needs this package and nothing else. Draws are bound to the number of
+the replication: wherever it is simulated, the result is the same.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Literal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
 
 from scenarios import loader
+from scenarios.model import Scenario
 from sim.from_scenario import Case
 from sim.model import BadModel
 from sim.run import Engine, Replication, replicate
 
-Backend = Literal["serial", "loky", "dask", "ray"]
+Backend = Literal["auto", "serial", "loky", "dask", "ray"]
+CONNECT_S: Final = 10.0
+WORTH_S: Final = 10.0
+"""Less work than this is done before other processes have started."""
+PACKAGES: Final = {"dask": "distributed", "ray": "ray"}
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A scenario as it travels: its text, and the files that it names."""
+
+    text: str
+    files: tuple[tuple[str, bytes], ...] = ()
+
+    @classmethod
+    def of(cls, scenario: Scenario, text: str) -> Parcel:
+        """Pack a scenario; raises BadModel where a file that it names is out of reach."""
+        with tempfile.TemporaryDirectory() as directory:
+            try:
+                scenario.keep_files(Path(directory))
+                found = [(file.name, file.read_bytes()) for file in Path(directory).iterdir()]
+            except OSError as error:
+                raise BadModel(f"{error.filename}: {(error.strerror or '').lower()}") from None
+        return cls(text, tuple(sorted(found)))
+
+
+_unpacked: dict[Parcel, tuple[Case, tempfile.TemporaryDirectory[str]]] = {}
+
+
+def _case(parcel: Parcel) -> Case:
+    """The scenario of a parcel, unpacked once in this process."""
+    if parcel not in _unpacked:
+        _unpacked.clear()
+        directory = tempfile.TemporaryDirectory(prefix="remote-render-sim-")
+        for name, data in parcel.files:
+            (Path(directory.name) / name).write_bytes(data)
+        scenario = loader.loads(parcel.text, host="simulated", base=Path(directory.name))
+        _unpacked[parcel] = (Case(scenario), directory)
+    return _unpacked[parcel][0]
+
+
+def _one(parcel: Parcel, number: int, engine: Engine) -> Replication:
+    return replicate(_case(parcel), number, engine)
 
 
 def replications(
-    file: str, case: Case, count: int, engine: Engine, backend: Backend, address: str | None
+    text: str, case: Case, count: int, engine: Engine, backend: Backend, cluster: str | None
 ) -> Iterator[Replication]:
-    """Simulate ``count`` replications of a scenario file, in their order.
+    """Simulate ``count`` replications of the scenario with this text, in their order.
+
+    ``auto`` uses all cores where that is worth it: the second replication, for
+    which everything is compiled, tells how long the others will take.
 
     Raises:
-        BadModel: the backend is not installed, or needs an address.
+        BadModel: the backend is not installed, or its cluster is missing or out of reach.
     """
+    if cluster is not None and backend not in PACKAGES:
+        raise BadModel(f"--cluster goes with --backend {' or '.join(PACKAGES)}")
+    first = 0
+    if backend == "auto":
+        took_s = 0.0
+        while first < min(2, count):
+            began_s = time.monotonic()
+            yield replicate(case, first, engine)
+            took_s = time.monotonic() - began_s
+            first += 1
+        backend = "loky" if took_s * (count - first) > WORTH_S else "serial"
     if backend == "serial":
-        yield from (replicate(case, number, engine) for number in range(count))
+        yield from (replicate(case, number, engine) for number in range(first, count))
         return
     import joblib
 
-    with _connected(backend, address):
+    parcel = Parcel.of(case.scenario, text)
+    with _connected(backend, cluster):
         parallel = joblib.Parallel(n_jobs=-1, return_as="generator")
-        yield from parallel(joblib.delayed(_one)(file, number, engine) for number in range(count))
+        yield from parallel(
+            joblib.delayed(_one)(parcel, number, engine) for number in range(first, count)
+        )
 
 
-_cases: dict[str, Case] = {}
-
-
-def _one(file: str, number: int, engine: Engine) -> Replication:
-    """In another process: the scenario is read once there."""
-    if file not in _cases:
-        _cases.clear()
-        _cases[file] = Case(loader.load(file, host="simulated"))
-    return replicate(_cases[file], number, engine)
-
-
-def _connected(backend: Backend, address: str | None) -> AbstractContextManager[Any]:
+@contextlib.contextmanager
+def _connected(backend: Backend, cluster: str | None) -> Iterator[None]:
+    """Have joblib send its tasks to a cluster; the connection is closed afterwards."""
     import joblib
 
     if backend == "loky":
-        if address is not None:
-            raise BadModel("--address goes with --backend dask or ray")
-        return nullcontext()
-    if address is None:
-        raise BadModel(f"--backend {backend} needs the --address of its scheduler")
+        with joblib.parallel_config(backend="loky"):
+            yield
+        return
+    if cluster is None:
+        raise BadModel(f"--backend {backend} needs --cluster, the address of its scheduler")
     try:
-        if backend == "dask":
-            from dask.distributed import Client
-
-            Client(address)
-        else:
-            import ray
-            from ray.util.joblib import register_ray
-
-            ray.init(address=address)
-            register_ray()
+        connection = _dask(cluster) if backend == "dask" else _ray(cluster)
     except ImportError as error:
-        raise BadModel(f"--backend {backend}: the package '{error.name}' is missing") from None
-    except OSError as error:
-        raise BadModel(f"--backend {backend}: {address} cannot be reached: {error}") from None
-    context: AbstractContextManager[Any] = joblib.parallel_config(backend=backend)
-    return context
+        raise BadModel(
+            f"--backend {backend}: the package '{error.name}' is missing: "
+            f"pip install '{PACKAGES[backend]}'"
+        ) from None
+    except (OSError, ValueError) as error:
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadModel(f"--backend {backend}: {cluster} cannot be reached: {why}") from None
+    with connection, joblib.parallel_config(backend=backend):
+        yield
+
+
+def _dask(cluster: str) -> contextlib.AbstractContextManager[Any]:
+    from distributed import Client
+
+    client: contextlib.AbstractContextManager[Any]
+    client = Client(cluster, timeout=CONNECT_S)  # type: ignore[no-untyped-call]
+    return client
+
+
+def _ray(cluster: str) -> contextlib.AbstractContextManager[Any]:
+    import ray
+    from ray.util.joblib import register_ray
+
+    ray.init(address=cluster)
+    register_ray()
+    stack = contextlib.ExitStack()
+    stack.callback(ray.shutdown)
+    return stack
