@@ -102,8 +102,11 @@ class Fleet:
             else:
                 await self._fail(worker.worker_id, _how(ended.status))
 
-    async def tend(self, snapshot: PoolSnapshot) -> bool:
-        """Move workers on that wait for the orchestrator; True if a record changed."""
+    async def tend(self, snapshot: PoolSnapshot, *, leads: bool = True) -> bool:
+        """Move workers on that wait for the orchestrator; True if a record changed.
+
+        One that does not lead minds the processes of its own provider only.
+        """
         changed = False
         running = self._provider.running()
         for worker in snapshot.workers:
@@ -114,7 +117,7 @@ class Fleet:
                     overstays or worker.state is WorkerState.FAILED
                 ):
                     await self._provider.stop(worker.worker_id, 0)
-            else:
+            elif leads:
                 changed |= await self._tend(worker, snapshot.now_ms, worker.worker_id in running)
             if worker.ready_ms and self._delays_s.pop(worker.worker_id, None) is not None:
                 self._booted(worker)

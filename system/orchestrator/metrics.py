@@ -21,6 +21,13 @@ class Metrics:
             namespace=NAMESPACE,
             registry=self.registry,
         )
+        self.leads = Gauge(
+            "pool_leads",
+            "Whether this orchestrator decides for the pool.",
+            ["pool"],
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
         self.free_slots = Gauge(
             "pool_free_slots",
             "Slots that a session could take now.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -30,6 +31,9 @@ from system.telemetry import logs
 
 TICK_S: Final = 1.0
 """The pool is looked at this often even when nothing is announced."""
+
+LEAD_AGAIN_S: Final = 1.0
+"""A leader says so in the store this often; it is replaced after LEADER_MS without."""
 
 MIN_PAUSE_S: Final = 0.005
 MAX_PAUSE_S: Final = 0.25
@@ -64,14 +68,19 @@ class Reconciler:
         self.snapshot = PoolSnapshot(spec.name, 0, (), ())
         self.turnover = Turnover()
         self.fleet = Fleet(spec, ledger, provider, notices, metrics, clock)
+        self.leads = False
+        """Whether this orchestrator decides for the pool; others serve its sessions only."""
         self.arrivals = 0
         """Sessions that asked since the last decision."""
         self._ledger = ledger
         self._metrics = metrics
         self._clock = clock
+        self._led_s = 0.0
+        self._name = uuid.uuid4().hex
         self._memory = self.policy.memory
         self._decided_s: float | None = None
         self._started = False
+        self._settled = False
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()
         self._exits: list[Exit] = []
@@ -155,10 +164,8 @@ class Reconciler:
     async def step(self) -> None:
         """One look at the pool and what follows from it."""
         self._wake.clear()
-        if not self._started or await self._ledger.pool_settings(self.spec.name) is None:
-            settings = self._settings(self.policy, self.max_workers)
-            await self._ledger.set_pool(self.spec.name, settings)
-        if not self._started:
+        await self._settle()
+        if self.leads and not self._started:
             await self._start()
         exits, self._exits = self._exits, []
         try:
@@ -167,12 +174,52 @@ class Reconciler:
             self._exits = exits + self._exits
             raise
         snapshot = await self._ledger.pool_view(self.spec.name)
-        tended = await self.fleet.tend(snapshot)
+        tended = await self.fleet.tend(snapshot, leads=self.leads)
         served = await self._serve_queue(snapshot)
         if tended or served:
             snapshot = await self._ledger.pool_view(self.spec.name)
         self._see(snapshot)
-        await self._decide(snapshot)
+        if self.leads:
+            await self._decide(snapshot)
+
+    async def resign(self) -> None:
+        """Leave the pool to another orchestrator, at the end."""
+        if self.leads:
+            self.leads = False
+            with contextlib.suppress(StoreUnavailable):
+                await self._ledger.resign(self.spec.name, self._name)
+
+    async def _settle(self) -> None:
+        """Who decides, and with which settings.
+
+        The one that leads first brings its own; the others take those, and what
+        was changed through any of them since.
+        """
+        name = self.spec.name
+        if not self.leads or self._clock() - self._led_s >= LEAD_AGAIN_S:
+            self._led_s = self._clock()
+            led, self.leads = self.leads, await self._ledger.lead(name, self._name)
+            if self.leads != led:
+                _log.info("pool.leads" if self.leads else "pool.follows", pool=name)
+                self._decided_s = None
+            self._metrics.leads.labels(name).set(self.leads)
+        settings = await self._ledger.pool_settings(name)
+        ours = self._settings(self.policy, self.max_workers)
+        if settings is None or (self.leads and not self._settled):
+            await self._ledger.set_pool(name, ours)
+        elif settings != ours:
+            self._adopt(settings)
+        self._settled = True
+
+    def _adopt(self, settings: PoolSettings) -> None:
+        try:
+            self.policy = self._policy(settings.policy, settings.max_workers, self._clock)
+        except pools.BadPool as error:
+            _log.warning("pool.settings_refused", pool=self.spec.name, error=str(error))
+            return
+        self.max_workers = settings.max_workers
+        self._memory = self.policy.memory
+        self._decided_s = None
 
     async def _start(self) -> None:
         """Launch what the pool starts with."""
@@ -242,7 +289,7 @@ class Reconciler:
     def _settings(self, policy: PolicySpec, max_workers: int | None) -> PoolSettings:
         return PoolSettings(
             scrub=self.spec.scrubs,
-            max_workers=0 if max_workers is None else max_workers,
+            max_workers=max_workers,
             policy=policy.given,
         )
 

@@ -51,6 +51,8 @@ class Orchestrator:
                 tasks.create_task(self._notices.run(), name="notices")
                 tasks.create_task(self._watch_exits(), name="exits")
         finally:
+            for pool in self.pools.values():
+                await pool.resign()
             await self._provider.close()
 
     async def health(self) -> dict[str, HealthStatus]:

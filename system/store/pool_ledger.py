@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from system.protocol.states import (
     FINAL,
@@ -23,6 +24,9 @@ from system.store import schema
 from system.store.base import ANY, Change
 from system.store.reserving import ReservingLedger
 from system.store.transaction import WORKER_LOST, WorkerEventAt
+
+LEADER_MS: Final = 3000
+"""An orchestrator that has not led for so long leaves it to another."""
 
 
 class PoolLedger(ReservingLedger):
@@ -96,6 +100,30 @@ class PoolLedger(ReservingLedger):
         """Write a pool's settings for every process to see."""
         change = Change(schema.pool_key(pool), ANY, schema.dump(settings))
         await self.store.compare_and_set(change, publish=schema.pool_channel(pool))
+
+    # --- who decides -----------------------------------------------------------
+
+    async def lead(self, pool: str, name: str) -> bool:
+        """Whether ``name`` decides for the pool now: until it resigns, or is not heard of.
+
+        A leader asks again well within LEADER_MS; the store's own expiry
+        is the only clock in it.
+        """
+        key = schema.leader_key(pool)
+        record = await self.store.get(key)
+        if record is not None and record.value["name"] != name:
+            return False
+        change = Change(key, 0 if record is None else record.version, {"name": name}, LEADER_MS)
+        return await self.store.compare_and_set(change)
+
+    async def resign(self, pool: str, name: str) -> None:
+        """Let another decide for the pool at once."""
+        record = await self.store.get(schema.leader_key(pool))
+        if record is not None and record.value["name"] == name:
+            await self.store.compare_and_set(
+                Change(schema.leader_key(pool), record.version, None),
+                publish=schema.pool_channel(pool),
+            )
 
     # --- workers ---------------------------------------------------------------
 

@@ -16,6 +16,7 @@ WORKERS: Final = "worker"
 HEARTBEATS: Final = "heartbeat"
 WAITING: Final = "waiting"
 POOLS: Final = "pool"
+LEADERS: Final = "leader"
 EPOCH_KEY: Final = "meta:epoch"
 TOMBSTONE_MS: Final = 60_000
 """Ended sessions and workers that are gone stay visible for so long."""
@@ -26,7 +27,7 @@ class PoolSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     scrub: bool = False
     """A freed worker rests until the orchestrator has scrubbed or replaced it."""
-    max_workers: int = 0
+    max_workers: int | None = None
     policy: dict[str, Any] = {}
 
 
@@ -49,6 +50,11 @@ def waiting_key(session_id: str) -> str:
 
 def pool_key(pool: str) -> str:
     return f"{POOLS}:{pool}"
+
+
+def leader_key(pool: str) -> str:
+    """Which orchestrator decides for a pool; gone when it has not said so for a while."""
+    return f"{LEADERS}:{pool}"
 
 
 def queue_of(pool: str) -> str:
