@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import time
+from pathlib import Path
 from types import FrameType
 from typing import Final
 
 import click
 
+from system.stack.component import SOURCE_ROOT
 from system.stack.config import StackConfig
 from system.stack.embedded import EmbeddedStack
 from system.stack.errors import AddressInUse, StackError
@@ -66,10 +69,18 @@ def greeting(stack: EmbeddedStack) -> str:
             f"  orchestrator  {stack.orchestrator_url}",
             f"  join tokens   {tokens}",
             f"  logs          {stack.log_dir}",
-            f"Load it from another terminal: locust -f loadtest/ --host {stack.url}",
+            f"Load it from another terminal: locust -f {_locustfiles()} --host {stack.url}",
             "Ctrl-C ends it.",
         )
     )
+
+
+def _locustfiles() -> str:
+    """Where the load test is, as short as it can be typed here."""
+    folder = SOURCE_ROOT / "loadtest"
+    if folder.parent == Path.cwd():
+        return "loadtest/"
+    return shlex.quote(f"{folder}/")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from system.protocol.tokens import Keys
+if TYPE_CHECKING:
+    from system.protocol.tokens import Keys
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -97,6 +98,8 @@ def keys_for(host: str) -> Keys | None:
     """
     secret = os.environ.get(SECRET_VARIABLE, "")
     if secret:
+        from system.protocol.tokens import Keys  # those who only read durations need no JWT
+
         try:
             return Keys.from_secret(secret)
         except ValueError as error:
