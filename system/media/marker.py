@@ -141,14 +141,19 @@ _WEIGHTS = 1 << np.arange(31, -1, -1, dtype=np.uint64)
 
 def draw_block_code(bgra: npt.NDArray[np.uint8], frame_id: int) -> None:
     """Draw the code of `frame_id` modulo 2**24 over the picture's top left corner, in place."""
-    if bgra.shape[0] < BLOCK_CODE_HEIGHT or bgra.shape[1] < BLOCK_CODE_WIDTH:
-        raise ValueError(f"a picture of {bgra.shape[1]}x{bgra.shape[0]} has no room for the code")
+    strip = block_strip(frame_id, bgra.shape[1], bgra.shape[0])
+    bgra[:BLOCK_CODE_HEIGHT, :BLOCK_CODE_WIDTH, :3] = strip[:, :, None] * np.uint8(255)
+
+
+def block_strip(frame_id: int, width: int, height: int) -> npt.NDArray[np.bool_]:
+    """The code of a picture of that size: which of the top left corner's pixels are white."""
+    if height < BLOCK_CODE_HEIGHT or width < BLOCK_CODE_WIDTH:
+        raise ValueError(f"a picture of {width}x{height} has no room for the code")
     number = frame_id % BLOCK_CODE_IDS
     word = number << 8 | _crc8(number)
-    bits = np.array([word >> shift & 1 for shift in range(31, -1, -1)], dtype=np.uint8) * 255
+    bits = np.array([word >> shift & 1 for shift in range(31, -1, -1)], dtype=np.bool_)
     blocks = bits.reshape(_BLOCK_ROWS, _BLOCK_COLUMNS)
-    strip = blocks.repeat(BLOCK_PX, axis=0).repeat(BLOCK_PX, axis=1)
-    bgra[:BLOCK_CODE_HEIGHT, :BLOCK_CODE_WIDTH, :3] = strip[:, :, None]
+    return blocks.repeat(BLOCK_PX, axis=0).repeat(BLOCK_PX, axis=1)
 
 
 def read_block_code(luma: npt.NDArray[np.uint8]) -> int | None:

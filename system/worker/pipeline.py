@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from system.media.convert import Converter
 from system.media.encoder import EncodedFrame, VideoEncoder, open_encoder
-from system.media.marker import draw_block_code
 from system.media.renderers.base import Renderer
 from system.media.scene import Scene
 
@@ -46,7 +45,7 @@ class FramePipeline:
 
     def warm(self, scene: Scene) -> None:
         """Render a scene for the first time, before somebody waits for it."""
-        self._renderer.render(scene)
+        self._renderer.look(scene)
 
     def use(self, codec: str, bitrate_bps: int) -> str:
         """Have an encoder for ``codec``; the name of the implementation.
@@ -71,14 +70,12 @@ class FramePipeline:
         if encoder is None:
             raise RuntimeError("no encoder is open")
         began_ns = time.monotonic_ns()
-        picture = self._renderer.render(shot.scene)
+        picture = self._renderer.look(shot.scene)
         rendered_ns = time.monotonic_ns()
-        if shot.block_code:
-            draw_block_code(picture, shot.frame_id)
         if encoder.bitrate != shot.bitrate_bps:
             encoder.set_bitrate(shot.bitrate_bps)
         encoded = encoder.encode(
-            self._converter.frame(picture),
+            self._converter.frame(picture, block_code=shot.frame_id if shot.block_code else None),
             frame_id=shot.frame_id,
             capture_time_us=began_ns // 1000,
             force_keyframe=shot.keyframe,

@@ -44,6 +44,14 @@ class Renderer(ABC):
         before that. Alpha is not meaningful.
         """
 
+    def look(self, scene: Scene) -> Picture:
+        """As `render`, without a copy where the renderer can spare it: only to be read.
+
+        Its rows may lie in memory last row first (a negative stride), as graphics hardware
+        leaves them.
+        """
+        return self.render(scene)
+
     @abstractmethod
     def close(self) -> None:
         """Free the buffer; closing twice is fine, rendering afterwards is a RuntimeError."""

@@ -85,11 +85,15 @@ class PandaRenderer(Renderer):
         self._call(self._open)
 
     def render(self, scene: Scene) -> Picture:
+        np.copyto(self._picture, self.look(scene))
+        return self._picture
+
+    def look(self, scene: Scene) -> Picture:
         if self._closed:
             raise RuntimeError("the renderer is closed")
         view = scene.view
-        self._call(lambda: self._draw(view))
-        return self._picture
+        picture: Picture = self._call(lambda: self._draw(view))
+        return picture
 
     def close(self) -> None:
         if not self._closed:
@@ -104,7 +108,7 @@ class PandaRenderer(Renderer):
         self._region = self._buffer.makeDisplayRegion()
         self._region.setCamera(self._graph.camera)
 
-    def _draw(self, view: SceneView) -> None:
+    def _draw(self, view: SceneView) -> Picture:
         self._graph.update(view)
         self._buffer.setActive(True)
         try:
@@ -115,7 +119,8 @@ class PandaRenderer(Renderer):
         if len(image) != self._picture.nbytes:
             raise RuntimeError("the renderer read no picture back")
         pixels = np.frombuffer(image, dtype=np.uint8).reshape(self._picture.shape)
-        np.copyto(self._picture, pixels[::-1])  # OpenGL's first row is the lowest
+        picture: Picture = pixels[::-1]  # OpenGL's first row is the lowest
+        return picture
 
     def _free(self) -> None:
         self._buffer.removeDisplayRegion(self._region)

@@ -32,6 +32,7 @@ def changed(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def test_the_same_scene_gives_the_same_bytes_whatever_was_drawn_between(renderer, scene):
     first = renderer.render(scene).copy()
+    assert np.array_equal(renderer.look(scene), first)
     home = scene.view
     scene.orbit(50, 20)
     scene.select("rack-11" if "rack-11" in scene.project.devices else None)
