@@ -9,6 +9,7 @@ import argparse
 import ipaddress
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -16,6 +17,7 @@ from urllib.parse import urlsplit
 
 from system.protocol.limits import MAX_ID_CHARS
 
+COMMAND: Final = "remote-render"
 TOKEN_VARIABLE: Final = "RR_TOKEN"
 """The worker's own token; the secret that signs tokens is none of its business."""
 
@@ -69,7 +71,7 @@ def parse(argv: Sequence[str], environ: Mapping[str, str] = os.environ) -> Worke
 
 def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m system.worker",
+        prog=f"{COMMAND} system worker" if _called_as(COMMAND) else "python -m system.worker",
         description="Renders and streams the sessions that signaling assigns to it.",
         epilog="Every flag may be given as RR_<FLAG> in the environment. Where signaling asks for "
         f"tokens, {TOKEN_VARIABLE} holds this worker's: remote-render system token --help.",
@@ -103,6 +105,10 @@ def _parser(environ: Mapping[str, str]) -> argparse.ArgumentParser:
     flag("metrics-port", _port, "serve /metrics and health on this loopback port")
     flag("log-level", _one_of("debug", "info", "warning", "error"), "least level logged")
     return parser
+
+
+def _called_as(command: str) -> bool:
+    return os.path.basename(sys.argv[0]) == command
 
 
 class _Defaults:
