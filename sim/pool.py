@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
+from sim import journal as log
+from sim.journal import NOBODY, Journal
 from sim.meter import Meter
 from sim.model import (
     NEVER_US,
@@ -48,6 +50,7 @@ class Pool:
         clock: Clock,
         serves: Callable[[int], None],
         over: Callable[[int, bool], None],
+        journal: Journal | None = None,
     ) -> None:
         self.model = model
         self.queue: deque[int] = deque()
@@ -62,6 +65,7 @@ class Pool:
         self._clock = clock
         self._serves = serves
         self._over = over
+        self._journal = journal
         self._workers: list[Worker] = []
         self._open: list[dict[int, Worker]] = [{} for _ in range(model.slots)]
         """Workers with room by the number of their sessions; who came last stands last."""
@@ -172,6 +176,7 @@ class Pool:
         worker.state = WorkerState.ACTIVE
         self._open_up(worker)
         self._place[session] = worker
+        self._note(log.SERVED, worker, session)
         self._serves(session)
         hold_us = int(self._day.hold_us[session])
         if hold_us < NEVER_US:
@@ -184,6 +189,7 @@ class Pool:
         self._mark()
         self._close(worker)
         worker.sessions.remove(session)
+        self._note(log.ENDS, worker, session)
         self._over(session, True)
         if worker.sessions:
             self._open_up(worker)
@@ -201,6 +207,7 @@ class Pool:
         """Its last session has ended."""
         if not self.model.reuse:
             worker.state = WorkerState.GONE
+            self._note(log.TERMINATED, worker)
         elif scrub_us > 0:
             worker.state = WorkerState.DRAINING
             self._booting += 1
@@ -214,6 +221,7 @@ class Pool:
             return
         self._mark()
         self._booting -= 1
+        self._note(log.SCRUBBED, worker)
         self._rest(worker)
         self._serve_queue()
         self.changed()
@@ -268,6 +276,7 @@ class Pool:
         worker = self._new_worker()
         worker.state = WorkerState.BOOTING
         worker.bound = bound
+        self._note(log.LAUNCHED, worker)
         at_us = self._clock.now_us + int(self._day.boot_us[index])
         if self._day.boot_fails[index]:
             self._at(at_us, RANK_FAILURE, lambda: self._boot_failed(worker))
@@ -281,6 +290,7 @@ class Pool:
     def _booted(self, worker: Worker) -> None:
         if worker.state not in (WorkerState.BOOTING, WorkerState.STARTING):
             return
+        self._note(log.READY, worker)
         self._ready(worker)
         if worker.bound >= 0:
             self._occupy(worker, worker.bound)
@@ -317,6 +327,7 @@ class Pool:
             self._mark()
             worker = self._stopped.pop()
             worker.state = WorkerState.STARTING
+            self._note(log.STARTED, worker)
             self._booting += 1
             self._at(at_us, RANK_SERVICE, partial(self._booted, worker))
 
@@ -357,11 +368,13 @@ class Pool:
         """Of the idle ones those that have been idle longest."""
         for worker in list(self._open[0].values())[:count]:
             self._drop(worker, WorkerState.GONE)
+            self._note(log.TERMINATED, worker)
 
     def _stop(self, count: int) -> None:
         for worker in list(self._open[0].values())[:count]:
             self._drop(worker, WorkerState.STOPPED)
             self._stopped.append(worker)
+            self._note(log.STOPPED, worker)
 
     def _expire(self, worker: Worker, since_us: int) -> None:
         if worker.state is WorkerState.READY and worker.idle_since_us == since_us:
@@ -404,8 +417,10 @@ class Pool:
     def _lose(self, worker: Worker, state: WorkerState) -> None:
         """It is gone against the policy's will, and its sessions with it."""
         self._drop(worker, state)
+        self._note(log.LOST, worker)
         for session in worker.sessions:
             del self._place[session]
+            self._note(log.INTERRUPTED, worker, session)
             self._over(session, False)
         worker.sessions.clear()
         self.changed()
@@ -424,6 +439,10 @@ class Pool:
         else:
             self._idle -= 1
         worker.state = state
+
+    def _note(self, what: str, worker: Worker, session: int = NOBODY) -> None:
+        if self._journal is not None:
+            self._journal.note(self._clock.now_us, what, session, worker.index)
 
     def _mark(self) -> None:
         """The counts are about to change."""

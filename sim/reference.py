@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from sim import journal as log
+from sim.journal import Journal
 from sim.model import (
     ABANDONED,
     ABSENT,
@@ -40,15 +42,17 @@ class Reference:
         pools: Sequence[tuple[PoolModel, Day]],
         home: Ints | None = None,
         overflow: Sequence[int] = (),
+        journal: Journal | None = None,
     ) -> None:
         self._day = day = pools[0][1]
         self.clock = Clock(day.begin_us)
         self.pools = [
-            Pool(model, own, self.clock, self._served, self._over) for model, own in pools
+            Pool(model, own, self.clock, self._served, self._over, journal) for model, own in pools
         ]
         count = day.sessions
         self._home = np.zeros(count, dtype=np.int64) if home is None else home
         self._overflow = overflow
+        self._journal = journal
         self._at_us = np.full(count, -1, dtype=np.int64)
         self._since_us = np.zeros(count, dtype=np.int64)
         self._wait_us = np.zeros(count, dtype=np.int64)
@@ -101,6 +105,7 @@ class Reference:
             self._at_us[session] = now_us
         self._since_us[session] = now_us
         self._outcome[session] = WAITING
+        self._note(log.ARRIVES, session)
         home = self.pools[self._home[session]]
         home.arrivals += 1
         taker = next(
@@ -113,8 +118,10 @@ class Reference:
         elif home.model.per_request and home.launch_for(session):
             pass
         elif patience_us == 0:
+            self._note(log.BLOCKED, session)
             self._leave(session, BLOCKED)
         else:
+            self._note(log.WAITS, session)
             home.queue.append(session)
             if patience_us < NEVER_US:
                 self.clock.at(now_us + patience_us, RANK_RENEGE, lambda: self._renege(session))
@@ -132,6 +139,7 @@ class Reference:
         home = self.pools[self._home[session]]
         home.queue.remove(session)
         self._wait_us[session] += self.clock.now_us - self._since_us[session]
+        self._note(log.LEAVES, session)
         self._leave(session, ABANDONED)
         home.changed()
 
@@ -144,6 +152,10 @@ class Reference:
             self.clock.at(at_us, RANK_RETURN, lambda: self._arrive(session))
         else:
             self._follow(session)
+
+    def _note(self, what: str, session: int) -> None:
+        if self._journal is not None:
+            self._journal.note(self.clock.now_us, what, session)
 
     def _over(self, session: int, whole: bool) -> None:
         self._interrupted[session] = not whole
