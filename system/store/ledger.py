@@ -32,7 +32,7 @@ class Ledger(PoolLedger, SessionLedger, ExpiryLedger, ProjectLedger):
         resume_grace_ms: how long a suspended session waits for its client.
         waiting_ms: how long a queued session lives without anybody asking for it.
         scrub: freed workers of pools without settings in the store rest until scrubbed.
-        rng: jitter, and ties between workers.
+        rng: jitter, and which worker is tried after a conflict.
     """
 
     async def get_session(self, session_id: str) -> Session | None:

@@ -43,7 +43,11 @@ class Reservation:
 
 @dataclass(frozen=True, slots=True)
 class PoolSnapshot:
-    """A pool at one moment; ``waiting`` are the queued sessions in order."""
+    """A pool at one moment.
+
+    ``workers`` begin with the one that has been as it is for longest; ``waiting``
+    are the queued sessions in order.
+    """
 
     pool: str
     now_ms: int
@@ -91,10 +95,11 @@ class ReservingLedger(LedgerBase):
     ) -> Reservation | None:
         """Lease a free slot to the session; None where there is none for it.
 
-        The fullest worker that still has room is taken, so that others can
-        empty. Nobody overtakes: a session gets a slot only when there are more
-        free ones than sessions waiting before it. A session that is reserved
-        already gets the same reservation again; one that has ended gets None.
+        The fullest worker that still has room is taken, of several the one that
+        became so last, so that others can empty and go. Nobody overtakes: a
+        session gets a slot only when there are more free ones than sessions
+        waiting before it. A session that is reserved already gets the same
+        reservation again; one that has ended gets None.
         """
         new = Session(session_id, client_id, project_id, pool)
         return await self._claim(session_id, new, pool)
@@ -152,9 +157,10 @@ class ReservingLedger(LedgerBase):
         return tuple(record.value["session_id"] for record in in_order)
 
     async def _snapshot(self, pool: str) -> tuple[PoolSnapshot, dict[str, Record]]:
+        found = await self.store.list(schema.WORKERS)
         records = {
             record.value["worker_id"]: record
-            for record in await self.store.list(schema.WORKERS)
+            for record in sorted(found, key=lambda record: record.version)
             if record.value["pool"] == pool
         }
         workers = tuple(schema.load(record, Worker) for record in records.values())
@@ -217,7 +223,8 @@ class _Plan:
         for worker in snapshot.workers:
             self._offer(worker)
         self._sessions: list[Change] = []
-        self._taken: set[str] = set()
+        self._taken: dict[str, None] = {}
+        """Workers of the reservations made, the last one last."""
         self.torn = False
         """The worker has a session that had none when its record was read: look again."""
 
@@ -263,7 +270,8 @@ class _Plan:
             self._offer(worker)
             return None
         self._workers[worker.worker_id] = taken
-        self._taken.add(worker.worker_id)
+        self._taken.pop(worker.worker_id, None)
+        self._taken[worker.worker_id] = None
         self._offer(taken)
         self._free -= 1
         self._sessions.append(schema.session_change(record, reserved))
@@ -280,9 +288,14 @@ class _Plan:
             self._roomy[len(worker.sessions)].append(worker.worker_id)
 
     def _choose(self) -> str:
-        """Take a worker off the list: one of the fullest, ties at random."""
+        """Take a worker off the list: of the fullest the one that became so last.
+
+        Those that have been idle for long stay so, and can go.
+        """
         levels = [level for level, ids in self._roomy.items() if ids]
-        ids = self._roomy[self._random.choice(levels) if self._spread else max(levels)]
+        if not self._spread:
+            return self._roomy[max(levels)].pop()
+        ids = self._roomy[self._random.choice(levels)]
         i = self._random.randrange(len(ids))
         ids[i], ids[-1] = ids[-1], ids[i]
         return ids.pop()
