@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,13 +14,19 @@ from system.orchestrator.policy import (
     LAUNCH,
     MEMORIES,
     OBSERVATION_FIELDS,
+    START,
+    STOP,
     TERMINATE,
+    Decision,
     Numbers,
 )
+from system.orchestrator.policy.combined import highest
 from system.orchestrator.pools import BadPool
 from system.orchestrator.pools import policy as live_policy
 
 EVENT = "policy.decided"
+
+_ACTIONS = (("launch", LAUNCH), ("terminate", TERMINATE), ("start", START), ("stop", STOP))
 
 
 class BadLog(ValueError):
@@ -35,48 +41,72 @@ class Replayed:
     different: list[str] = field(default_factory=list)
 
 
-def replay(lines: Iterable[str], policies: Mapping[str, Numbers] | None = None) -> Replayed:
+@dataclass(frozen=True)
+class _Part:
+    """One policy of a decision: its kind, its numbers, and what it remembered, if logged."""
+
+    kind: str
+    parameters: tuple[float, ...]
+    memory: tuple[float, ...]
+
+
+def replay(
+    lines: Iterable[str], policies: Mapping[str, Sequence[Numbers]] | None = None
+) -> Replayed:
     """Replay every ``policy.decided`` line.
 
     A line says what the policy remembered, because decisions without an action
     are logged at level debug only and may be missing; where it does not, each
     pool's memory begins when its log does.
 
-    ``policies`` are the parameters by pool, for logs whose lines do not carry them.
+    ``policies`` are the parameters by pool, of each part of its policy, for logs
+    whose lines do not carry them.
 
     Raises:
         BadLog: there is no decision in it, or one that cannot be asked again.
     """
     found = Replayed()
-    memories: dict[tuple[str, str, Numbers], Numbers] = {}
+    memories: dict[tuple[str, int, str, tuple[float, ...]], Numbers] = {}
     for number, line in enumerate(lines, start=1):
         if EVENT not in line:
             continue
         record = _record(line, number)
         if record is None:
             continue
-        pool, kind = str(record.get("pool", "default")), str(record.get("kind"))
-        if kind not in ALL:
-            raise BadLog(f"line {number}: policy kind {kind!r} is none of {', '.join(ALL)}")
-        parameters = _parameters(record, pool, policies, number)
-        key = (pool, kind, tuple(parameters))
+        pool = str(record.get("pool", "default"))
+        parts = _parts(record, pool, policies, number)
         observation = _observation(record, number)
-        memory = _numbers(record.get("memory")) or memories.get(key, MEMORIES[kind])
-        actions, memories[key] = ALL[kind](observation, parameters, memory)
-        logged = (record.get("launch"), record.get("terminate"))
-        again = (int(actions[LAUNCH]), int(actions[TERMINATE]))
+        decisions = []
+        for index, part in enumerate(parts):
+            key = (pool, index, part.kind, part.parameters)
+            memory = part.memory or memories.get(key, MEMORIES[part.kind])
+            decision = _asked(part, observation, memory, number)
+            memories[key] = decision[1]
+            decisions.append(decision)
+        actions = highest(decisions)
+        again = {name: int(actions[index]) for name, index in _ACTIONS}
+        logged = {name: record[name] for name in again if name in record}
         found.decisions += 1
-        if logged != again:
+        if logged != {name: again[name] for name in logged} or "launch" not in logged:
             found.different.append(f"line {number}: logged {logged}, replayed {again}")
     if not found.decisions:
         raise BadLog(f"there is no {EVENT} in the log")
     return found
 
 
-def parameters_of(given: Mapping[str, Any], max_workers: int | None) -> Numbers:
-    """The parameters of a policy of a ``--pool-config`` file; raises BadLog."""
+def _asked(part: _Part, observation: Numbers, memory: Numbers, number: int) -> Decision:
     try:
-        return live_policy(given, max_workers).parameters
+        return ALL[part.kind](observation, part.parameters, memory)
+    except (ArithmeticError, IndexError, ValueError):
+        raise BadLog(
+            f"line {number}: {part.kind} cannot be asked with these parameters and this memory"
+        ) from None
+
+
+def parameters_of(given: Mapping[str, Any], max_workers: int | None) -> list[Numbers]:
+    """The parameters of each part of a policy of a ``--pool-config`` file; raises BadLog."""
+    try:
+        return [part.parameters for part in live_policy(given, max_workers).parts]
     except BadPool as error:
         raise BadLog(str(error)) from None
 
@@ -93,28 +123,51 @@ def _record(line: str, number: int) -> dict[str, Any] | None:
     return found
 
 
-def _parameters(
-    record: Mapping[str, Any], pool: str, policies: Mapping[str, Numbers] | None, number: int
-) -> Numbers:
-    logged = _numbers(record.get("parameters"))
-    if logged:
-        return logged
-    if policies and pool in policies:
-        return policies[pool]
-    raise BadLog(
-        f"line {number}: the parameters of pool {pool!r} are not known: name its --pool-config"
-    )
+def _parts(
+    record: Mapping[str, Any],
+    pool: str,
+    policies: Mapping[str, Sequence[Numbers]] | None,
+    number: int,
+) -> list[_Part]:
+    """The policies that decided together; one, unless the record has ``parts``."""
+    listed = record.get("parts", [record])
+    if not isinstance(listed, list) or not all(isinstance(one, dict) for one in listed):
+        raise BadLog(f"line {number}: parts is not a list of policies")
+    known = (policies or {}).get(pool, ())
+    parts = []
+    for index, one in enumerate(listed):
+        kind = str(one.get("kind"))
+        if kind not in ALL:
+            raise BadLog(f"line {number}: policy kind {kind!r} is none of {', '.join(ALL)}")
+        parameters = _numbers(one.get("parameters"))
+        if not parameters and len(known) == len(listed):
+            parameters = tuple(known[index])
+        if not parameters:
+            raise BadLog(
+                f"line {number}: the parameters of pool {pool!r} are not known: "
+                "name its --pool-config"
+            )
+        parts.append(_Part(kind, parameters, _numbers(one.get("memory"))))
+    if not parts:
+        raise BadLog(f"line {number}: parts is empty")
+    return parts
 
 
-def _numbers(logged: object) -> Numbers:
-    """A list of numbers of the log, in which infinity is null."""
-    if not isinstance(logged, list):
+def _numbers(logged: object) -> tuple[float, ...]:
+    """A list of numbers of the log, in which infinity is null; empty if it is not one."""
+    if not isinstance(logged, list) or not all(
+        value is None or isinstance(value, int | float) for value in logged
+    ):
         return ()
     return tuple(math.inf if value is None else float(value) for value in logged)
 
 
 def _observation(record: Mapping[str, Any], number: int) -> Numbers:
     seen = record.get("observation")
-    if not isinstance(seen, dict) or set(seen) != set(OBSERVATION_FIELDS):
+    if (
+        not isinstance(seen, dict)
+        or set(seen) != set(OBSERVATION_FIELDS)
+        or not all(isinstance(value, int | float) for value in seen.values())
+    ):
         raise BadLog(f"line {number}: the observation is not one of this version")
     return tuple(float(seen[name]) for name in OBSERVATION_FIELDS)

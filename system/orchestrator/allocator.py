@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 import uuid
 from collections.abc import Mapping
 from typing import Final
 
+from system.orchestrator.clock import Clock
 from system.orchestrator.metrics import Metrics
 from system.orchestrator.reconciler import Reconciler
 from system.protocol.errors import ErrorCode
@@ -32,10 +32,17 @@ class Allocator:
         pools: by name; the first is the default one.
     """
 
-    def __init__(self, pools: Mapping[str, Reconciler], ledger: Ledger, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        pools: Mapping[str, Reconciler],
+        ledger: Ledger,
+        metrics: Metrics,
+        clock: Clock,
+    ) -> None:
         self._pools = pools
         self._ledger = ledger
         self._metrics = metrics
+        self._clock = clock
 
     async def allocate(self, request: AllocateRequest) -> Allocated | Ticket:
         """A reserved worker, or a place in the queue.
@@ -45,7 +52,7 @@ class Allocator:
         Raises:
             HttpRefusal: no such pool, no worker can ever come, or the queue is full.
         """
-        began_s = time.perf_counter()
+        began_s = self._clock.monotonic()
         pool = self._pool(request.required_gpu)
         try:
             answer = await self._allocate(request, pool)
@@ -54,7 +61,7 @@ class Allocator:
             raise
         result = "allocated" if isinstance(answer, Allocated) else "queued"
         self._metrics.allocations.labels(pool.spec.name, result).inc()
-        self._metrics.allocate.observe(time.perf_counter() - began_s)
+        self._metrics.allocate.observe(self._clock.monotonic() - began_s)
         return answer
 
     async def wait(self, ticket: str, wait_s: float, position: int | None) -> Allocated | Ticket:
@@ -67,10 +74,10 @@ class Allocator:
         pool = None if session is None else self._pools.get(session.pool)
         if pool is None:
             raise _unknown_ticket()
-        deadline_s = time.monotonic() + min(wait_s, MAX_WAIT_S)
+        deadline_s = self._clock.monotonic() + min(wait_s, MAX_WAIT_S)
         await self._ledger.still_waiting(ticket)
         while (place := await self._place(pool, ticket)) is not None:
-            left_s = deadline_s - time.monotonic()
+            left_s = deadline_s - self._clock.monotonic()
             if place != position or left_s <= 0:
                 return self._ticket(pool, ticket, place)
             with contextlib.suppress(TimeoutError):

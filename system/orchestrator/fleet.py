@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import uuid
-from collections.abc import Callable
 from typing import Final
 
 from system.orchestrator.boots import BootTimes
+from system.orchestrator.clock import Clock
 from system.orchestrator.metrics import Metrics
 from system.orchestrator.notices import Notices
 from system.orchestrator.pools import PoolSpec
@@ -34,7 +35,7 @@ class Fleet:
         provider: Provider,
         notices: Notices,
         metrics: Metrics,
-        clock: Callable[[], float],
+        clock: Clock,
     ) -> None:
         self._spec = spec
         self._ledger = ledger
@@ -47,12 +48,15 @@ class Fleet:
         self._delays_s: dict[str, float] = {}
         self.failed_boots = 0
         """Boots that failed since one last succeeded."""
-        self._launch_from_s = 0.0
+        self.launch_from_s = -math.inf
+        """Boots have failed lately: nothing is launched before this time."""
+        self.scrubbed_s = math.inf
+        """When the next worker has rested enough, so that a look is due."""
 
     @property
     def backing_off(self) -> bool:
-        """Boots have failed lately: nothing is launched for a while."""
-        return self._clock() < self._launch_from_s
+        """Nothing is launched for a while."""
+        return self._clock.monotonic() < self.launch_from_s
 
     async def launch(self, count: int, *, delayed: bool = True) -> None:
         """Start ``count`` workers, each with its drawn boot delay."""
@@ -84,7 +88,7 @@ class Fleet:
     async def terminate(self, snapshot: PoolSnapshot, count: int) -> None:
         """End ``count`` idle workers, those that have been idle longest."""
         idle = [w for w in snapshot.workers if w.state is WorkerState.READY and w.free_slots > 0]
-        for worker in sorted(idle, key=lambda w: w.changed_ms)[:count]:
+        for worker in idle[:count]:
             await self._terminate(worker, "scale in")
 
     async def mind_exits(self, exits: list[Exit]) -> None:
@@ -108,6 +112,7 @@ class Fleet:
         One that does not lead minds the processes of its own provider only.
         """
         changed = False
+        self.scrubbed_s = math.inf
         running = self._provider.running()
         for worker in snapshot.workers:
             if worker.state in FINAL:
@@ -137,13 +142,8 @@ class Fleet:
             case WorkerState.DRAINING if worker.draining or not self._spec.reuse:
                 await self._terminate(worker, "drained" if worker.draining else "used")
                 return True
-            case WorkerState.DRAINING if in_state_ms >= self._spec.scrub_s * 1000:
-                scrubbed = await self._ledger.scrubbed(worker.worker_id)
-                if scrubbed is None:
-                    return False
-                scrub_s = (scrubbed.changed_ms - worker.changed_ms) / 1000
-                _log.info("worker.scrubbed", worker_id=worker.worker_id, scrub_s=scrub_s)
-                return True
+            case WorkerState.DRAINING:
+                return await self._rested(worker, in_state_ms)
             case WorkerState.TERMINATING if not running and in_state_ms > 2000 * GRACE_S:
                 await self._ledger.gone(worker.worker_id)
                 return True
@@ -152,6 +152,19 @@ class Fleet:
             await self._provider.stop(worker.worker_id, 0)
             return True
         return False
+
+    async def _rested(self, worker: Worker, rested_ms: int) -> bool:
+        """Let a used worker serve again once it has rested enough."""
+        left_s = self._spec.scrub_s - rested_ms / 1000
+        if left_s > 0:
+            self.scrubbed_s = min(self.scrubbed_s, self._clock.monotonic() + left_s)
+            return False
+        scrubbed = await self._ledger.scrubbed(worker.worker_id)
+        if scrubbed is None:
+            return False
+        scrub_s = (scrubbed.changed_ms - worker.changed_ms) / 1000
+        _log.info("worker.scrubbed", worker_id=worker.worker_id, scrub_s=scrub_s)
+        return True
 
     def _boot_deadline_s(self, worker: Worker) -> float:
         return self._spec.boot_deadline_s + self._delays_s.get(worker.worker_id, 0.0)
@@ -166,7 +179,7 @@ class Fleet:
     async def _boot_failed(self, worker_id: str, reason: str) -> None:
         self.failed_boots += 1
         pause_s = min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2 ** (self.failed_boots - 1))
-        self._launch_from_s = self._clock() + pause_s
+        self.launch_from_s = self._clock.monotonic() + pause_s
         self._metrics.boot_failures.labels(self._spec.name).inc()
         await self._fail(worker_id, reason)
 
@@ -177,7 +190,7 @@ class Fleet:
 
     def _booted(self, worker: Worker) -> None:
         self.failed_boots = 0
-        self._launch_from_s = 0.0
+        self.launch_from_s = -math.inf
         boot_s = (worker.ready_ms - worker.created_ms) / 1000
         self._metrics.boot.labels(self._spec.name).observe(boot_s)
         _log.info("worker.ready", worker_id=worker.worker_id, boot_s=round(boot_s, 3))

@@ -6,12 +6,13 @@ import itertools
 import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from system.orchestrator.policy import ALL, MEMORIES, Decide, Numbers
+from system.orchestrator.policy import ALL, MEMORIES, Numbers
+from system.orchestrator.policy.combined import highest
 from system.telemetry.config import parse_duration_s
 
 DAY_S: Final = 86_400.0
@@ -79,24 +80,52 @@ _OWN: Final[Mapping[str, tuple[str, ...]]] = {
 _NEEDED: Final = ("size", "warm", "steps", "utilisation", "method")
 
 
-class PolicySpec(msgspec.Struct, frozen=True):
-    """A policy of a pool, ready to be asked. ``kind`` is a key of ``policy.ALL``."""
+HIGHEST: Final = "max"
+"""Kind of several policies of which the one that wants most workers wins."""
+
+
+class PolicyPart(msgspec.Struct, frozen=True):
+    """One policy: its kind, a key of ``policy.ALL``, and the numbers that it is asked with."""
 
     kind: str
     parameters: Numbers
+
+
+class PolicySpec(msgspec.Struct, frozen=True):
+    """A policy of a pool, ready to be asked; several parts are combined."""
+
+    parts: tuple[PolicyPart, ...]
     interval_s: float
     """Between two decisions; 0 decides on every change."""
     given: dict[str, Any]
     """As it was written, for ``GET /pools``."""
 
     @property
-    def decide(self) -> Decide:
-        return ALL[self.kind]
+    def kind(self) -> str:
+        return self.parts[0].kind if len(self.parts) == 1 else HIGHEST
 
     @property
-    def memory(self) -> Numbers:
-        """What it remembers at first."""
-        return MEMORIES[self.kind]
+    def memories(self) -> tuple[Numbers, ...]:
+        """What each part remembers at first."""
+        return tuple(MEMORIES[part.kind] for part in self.parts)
+
+    def decide(
+        self, observation: Numbers, memories: Sequence[Numbers]
+    ) -> tuple[tuple[float, float, float, float], tuple[Numbers, ...]]:
+        """Workers to launch, terminate, start and stop; and what each part remembers now."""
+        decisions = [
+            ALL[part.kind](observation, part.parameters, memory)
+            for part, memory in zip(self.parts, memories, strict=True)
+        ]
+        return highest(decisions), tuple(memory for _, memory in decisions)
+
+    def asked_with(self, memories: Sequence[Numbers]) -> dict[str, Any]:
+        """For the log: everything but the observation that a decision depends on."""
+        parts = [
+            {"kind": part.kind, "parameters": part.parameters, "memory": memory}
+            for part, memory in zip(self.parts, memories, strict=True)
+        ]
+        return parts[0] if len(parts) == 1 else {"kind": HIGHEST, "parts": parts}
 
 
 def policy(
@@ -108,6 +137,9 @@ def policy(
     wall: Callable[[], float] = time.time,
 ) -> PolicySpec:
     """A policy from its mapping; times as ``cooldown: 10s`` or ``cooldown_s: 10``.
+
+    ``{kind: max, of: [...]}`` are several, of which the one that wants most workers
+    wins; they are asked at the shortest of their intervals.
 
     A ``schedule`` counts from ``midnight_s``, a Unix time; without it from
     00:00 UTC. A ``forecast`` counts from its ``origin_s``.
@@ -121,6 +153,30 @@ def policy(
     Raises:
         BadPool: an unknown kind, field or value.
     """
+    written = [given]
+    if given.get("kind") == HIGHEST:
+        written = _several(given)
+    offset_s = wall() - clock()
+    found = [_single(one, max_workers, lead_s, offset_s) for one in written]
+    parts = tuple(part for part, _ in found)
+    return PolicySpec(parts, min(interval_s for _, interval_s in found), dict(given))
+
+
+def _several(given: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    listed = given.get("of")
+    if set(given) != {"kind", "of"}:
+        raise BadPool("policy: max takes of, a list of policies, and nothing else")
+    if not isinstance(listed, list | tuple) or not listed:
+        raise BadPool("policy: of is not a list of policies, or it is empty")
+    if not all(isinstance(one, Mapping) for one in listed):
+        raise BadPool("policy: of has something that is not a policy")
+    return list(listed)
+
+
+def _single(
+    given: Mapping[str, Any], max_workers: int | None, lead_s: float, offset_s: float
+) -> tuple[PolicyPart, float]:
+    """One policy, and its interval."""
     try:
         fields = msgspec.convert(_in_seconds(given), _Policy)
     except (msgspec.ValidationError, ValueError) as error:
@@ -133,7 +189,6 @@ def policy(
         fields.cooldown_s,
         fields.scale_in_delay_s,
     )
-    offset_s = wall() - clock()
     own: tuple[float, ...] = ()
     kind = fields.kind if fields.method is None else fields.method
     match fields.kind:
@@ -145,12 +200,12 @@ def policy(
             head, own = _workers(fields.headroom), _prediction(fields, lead_s, offset_s)
         case _:
             head = _workers(fields.warm if fields.size is None else fields.size)
-    return PolicySpec(kind, (*head, *common, *own), fields.interval_s, dict(given))
+    return PolicyPart(kind, (*head, *common, *own)), fields.interval_s
 
 
 def _check(fields: _Policy) -> None:
     if fields.kind not in _OWN:
-        raise BadPool(f"policy: kind {fields.kind!r} is none of {', '.join(_OWN)}")
+        raise BadPool(f"policy: kind {fields.kind!r} is none of {', '.join((*_OWN, HIGHEST))}")
     for names in _OWN.values():
         for name in names:
             if getattr(fields, name) is not None and name not in _OWN[fields.kind]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
+import math
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from system.orchestrator import pools
 from system.orchestrator.boots import BootTimes
+from system.orchestrator.clock import Clock
 from system.orchestrator.eta import Turnover
 from system.orchestrator.fleet import Fleet
 from system.orchestrator.metrics import Metrics
@@ -35,13 +36,14 @@ TICK_S: Final = 1.0
 LEAD_AGAIN_S: Final = 1.0
 """A leader says so in the store this often; it is replaced after LEADER_MS without."""
 
-MIN_PAUSE_S: Final = 0.005
 MAX_PAUSE_S: Final = 0.25
 PAUSE_PER_LOOK: Final = 3.0
 """After a look that took t, the next one starts 3 t later at the earliest: a busy pool's
 changes are looked at together, and looking never takes more than a quarter of the time."""
 
 RETRY_S: Final = 0.25
+
+_ACTIONS: Final = (("launch", LAUNCH), ("terminate", TERMINATE))
 
 _log = logs.get(__name__)
 
@@ -60,10 +62,11 @@ class Reconciler:
         notices: Notices,
         metrics: Metrics,
         *,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock,
     ) -> None:
         self.spec = spec
-        self.policy = self._policy(spec.policy, spec.max_workers, clock)
+        self._clock = clock
+        self.policy = self._policy(spec.policy, spec.max_workers)
         self.max_workers = spec.max_workers
         self.snapshot = PoolSnapshot(spec.name, 0, (), ())
         self.turnover = Turnover()
@@ -74,11 +77,11 @@ class Reconciler:
         """Sessions that asked since the last decision."""
         self._ledger = ledger
         self._metrics = metrics
-        self._clock = clock
-        self._led_s = 0.0
+        self._led_s = -math.inf
         self._name = uuid.uuid4().hex
-        self._memory = self.policy.memory
-        self._decided_s: float | None = None
+        self._memories = self.policy.memories
+        self._due_s = -math.inf
+        """When the policy is asked next, where it has an interval."""
         self._started = False
         self._settled = False
         self._wake = asyncio.Event()
@@ -112,12 +115,12 @@ class Reconciler:
         """
         quota = self.max_workers if max_workers is None else max_workers
         given = self.policy.given if given is None else given
-        policy = self._policy(given, quota, self._clock)
+        policy = self._policy(given, quota)
         await self._ledger.set_pool(self.spec.name, self._settings(policy, quota))
         self.policy = policy
         self.max_workers = quota
-        self._memory = policy.memory
-        self._decided_s = None
+        self._memories = policy.memories
+        self._due_s = -math.inf
         self.wake()
 
     # --- loop ------------------------------------------------------------------
@@ -140,7 +143,7 @@ class Reconciler:
 
     async def _loop(self) -> None:
         while True:
-            began_s = self._clock()
+            began_s = self._clock.monotonic()
             try:
                 await self.step()
             except StoreUnavailable as error:
@@ -148,18 +151,19 @@ class Reconciler:
                 _log.warning("pool.unseen", pool=self.spec.name, error=str(error))
                 await asyncio.sleep(RETRY_S)
                 continue
-            took_s = self._clock() - began_s
-            await asyncio.sleep(min(MAX_PAUSE_S, max(MIN_PAUSE_S, PAUSE_PER_LOOK * took_s)))
+            took_s = self._clock.monotonic() - began_s
+            await asyncio.sleep(min(MAX_PAUSE_S, PAUSE_PER_LOOK * took_s))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._idle_s()):
                     await self._wake.wait()
 
     def _idle_s(self) -> float:
         """How long to wait for a change."""
-        if self.policy.interval_s <= 0 or self._decided_s is None:
-            return TICK_S
-        due_s = self._decided_s + self.policy.interval_s - self._clock()
-        return min(TICK_S, max(0.0, due_s))
+        now_s = self._clock.monotonic()
+        due_s = min(self.fleet.scrubbed_s, now_s + TICK_S)
+        if self.policy.interval_s > 0 and self._due_s > -math.inf:
+            due_s = min(due_s, max(self._due_s, self.fleet.launch_from_s))
+        return max(0.0, due_s - now_s)
 
     async def step(self) -> None:
         """One look at the pool and what follows from it."""
@@ -196,12 +200,12 @@ class Reconciler:
         was changed through any of them since.
         """
         name = self.spec.name
-        if not self.leads or self._clock() - self._led_s >= LEAD_AGAIN_S:
-            self._led_s = self._clock()
+        if not self.leads or self._clock.monotonic() - self._led_s >= LEAD_AGAIN_S:
+            self._led_s = self._clock.monotonic()
             led, self.leads = self.leads, await self._ledger.lead(name, self._name)
             if self.leads != led:
                 _log.info("pool.leads" if self.leads else "pool.follows", pool=name)
-                self._decided_s = None
+                self._due_s = -math.inf
             self._metrics.leads.labels(name).set(self.leads)
         settings = await self._ledger.pool_settings(name)
         ours = self._settings(self.policy, self.max_workers)
@@ -213,13 +217,13 @@ class Reconciler:
 
     def _adopt(self, settings: PoolSettings) -> None:
         try:
-            self.policy = self._policy(settings.policy, settings.max_workers, self._clock)
+            self.policy = self._policy(settings.policy, settings.max_workers)
         except pools.BadPool as error:
             _log.warning("pool.settings_refused", pool=self.spec.name, error=str(error))
             return
         self.max_workers = settings.max_workers
-        self._memory = self.policy.memory
-        self._decided_s = None
+        self._memories = self.policy.memories
+        self._due_s = -math.inf
 
     async def _start(self) -> None:
         """Launch what the pool starts with."""
@@ -227,7 +231,9 @@ class Reconciler:
         there = sum(worker.state not in FINAL for worker in snapshot.workers)
         initial = self.spec.initial
         if initial is None:
-            initial = int(self._actions(PoolSnapshot(self.spec.name, 0, (), ()))[0][LAUNCH])
+            empty = PoolSnapshot(self.spec.name, 0, (), ())
+            observation = observe(empty, self.spec, self._clock.monotonic(), 0)
+            initial = int(self.policy.decide(observation, self._memories)[0][LAUNCH])
         self._started = True
         await self.fleet.launch(max(0, initial - there), delayed=False)
 
@@ -249,42 +255,32 @@ class Reconciler:
         self._changed = asyncio.Event()
 
     async def _decide(self, snapshot: PoolSnapshot) -> None:
-        now_s = self._clock()
-        due_s = (self._decided_s or 0.0) + self.policy.interval_s
-        if self._decided_s is not None and now_s < due_s:
+        now_s = self._clock.monotonic()
+        if now_s < self._due_s or self.fleet.backing_off:
             return
-        if self.fleet.backing_off:
-            return
-        self._decided_s = now_s
-        before = self._memory
-        actions, self._memory, observation = self._actions(snapshot)
+        self._due_s = _next_due_s(self._due_s, self.policy.interval_s, now_s)
+        before = self._memories
+        observation = observe(snapshot, self.spec, now_s, self.arrivals)
+        actions, self._memories = self.policy.decide(observation, before)
         self.arrivals = 0
+        wanted = {name: int(actions[index]) for name, index in _ACTIONS}
         write = _log.info if any(actions) else _log.debug
         write(
             "policy.decided",
             pool=self.spec.name,
-            kind=self.policy.kind,
             observation=dict(zip(OBSERVATION_FIELDS, observation, strict=True)),
-            parameters=self.policy.parameters,
-            memory=before,
-            launch=int(actions[LAUNCH]),
-            terminate=int(actions[TERMINATE]),
+            **self.policy.asked_with(before),
+            **wanted,
         )
-        self._metrics.actions.labels(self.spec.name, "launch").inc(actions[LAUNCH])
-        self._metrics.actions.labels(self.spec.name, "terminate").inc(actions[TERMINATE])
-        await self.fleet.launch(int(actions[LAUNCH]))
-        await self.fleet.terminate(snapshot, int(actions[TERMINATE]))
+        for name, count in wanted.items():
+            self._metrics.actions.labels(self.spec.name, name).inc(count)
+        await self.fleet.launch(wanted["launch"])
+        await self.fleet.terminate(snapshot, wanted["terminate"])
 
-    def _actions(self, snapshot: PoolSnapshot) -> tuple[Numbers, Numbers, Numbers]:
-        observation = observe(snapshot, self.spec, self._clock(), self.arrivals)
-        actions, memory = self.policy.decide(observation, self.policy.parameters, self._memory)
-        return actions, memory, observation
-
-    def _policy(
-        self, given: Mapping[str, Any], quota: int | None, clock: Callable[[], float]
-    ) -> PolicySpec:
+    def _policy(self, given: Mapping[str, Any], quota: int | None) -> PolicySpec:
         lead_s = BootTimes(self.spec.boot, seed=self.spec.seed).mean_s
-        return pools.policy(given, quota, lead_s=lead_s, clock=clock)
+        clock = self._clock
+        return pools.policy(given, quota, lead_s=lead_s, clock=clock.monotonic, wall=clock.wall)
 
     def _settings(self, policy: PolicySpec, max_workers: int | None) -> PoolSettings:
         return PoolSettings(
@@ -292,6 +288,15 @@ class Reconciler:
             max_workers=max_workers,
             policy=policy.given,
         )
+
+
+def _next_due_s(due_s: float, interval_s: float, now_s: float) -> float:
+    """Intervals are counted from the first decision, however late one is; missed ones are over."""
+    if interval_s <= 0:
+        return -math.inf
+    if due_s == -math.inf:
+        return now_s + interval_s
+    return due_s + interval_s * (1 + max(0, math.floor((now_s - due_s) / interval_s)))
 
 
 def observe(snapshot: PoolSnapshot, spec: PoolSpec, now_s: float, arrivals: int) -> Numbers:

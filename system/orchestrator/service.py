@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 from typing import Final
 
 from system.orchestrator.allocator import Allocator
+from system.orchestrator.clock import Clock
 from system.orchestrator.metrics import Metrics
 from system.orchestrator.notices import Notices
 from system.orchestrator.pools import PoolSpec
@@ -28,18 +28,25 @@ class Orchestrator:
     """Owns every task of the orchestrator; ``run`` holds them until it is cancelled."""
 
     def __init__(
-        self, store: Store, ledger: Ledger, provider: Provider, specs: Sequence[PoolSpec]
+        self,
+        store: Store,
+        ledger: Ledger,
+        provider: Provider,
+        specs: Sequence[PoolSpec],
+        *,
+        clock: Clock | None = None,
     ) -> None:
         self.store = store
         self.ledger = ledger
         self.metrics = Metrics()
         self._provider = provider
+        self._clock = clock = clock or Clock()
         self._notices = Notices(store, ledger)
         self.pools = {
-            spec.name: Reconciler(spec, ledger, provider, self._notices, self.metrics)
+            spec.name: Reconciler(spec, ledger, provider, self._notices, self.metrics, clock=clock)
             for spec in specs
         }
-        self.allocator = Allocator(self.pools, ledger, self.metrics)
+        self.allocator = Allocator(self.pools, ledger, self.metrics, clock)
 
     async def run(self) -> None:
         """Run all parts, for ever; stops the provider's workers at the end."""
@@ -100,14 +107,14 @@ class Orchestrator:
 
     async def _sweep(self) -> None:
         silence_s = 3 * self.ledger.heartbeat_ms / 1000
-        judge_from_s = time.monotonic() + silence_s
+        judge_from_s = self._clock.monotonic() + silence_s
         while True:
             try:
-                judge = time.monotonic() >= judge_from_s
+                judge = self._clock.monotonic() >= judge_from_s
                 expired = await self.ledger.expire(judge_presence=judge)
             except StoreUnavailable:
                 # Nobody could beat either: all workers get the time to do so again.
-                judge_from_s = time.monotonic() + silence_s
+                judge_from_s = self._clock.monotonic() + silence_s
                 self.metrics.store_failures.inc()
             else:
                 self._notices.expired(expired)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "sim"))
+for _tests in ("sim", "orchestrator"):
+    sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / _tests))
 
 
 @pytest.fixture(scope="session")

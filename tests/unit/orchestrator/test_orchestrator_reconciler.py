@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from system.orchestrator.clock import Clock
 from system.orchestrator.metrics import Metrics
 from system.orchestrator.notices import Notices
 from system.orchestrator.pools import BadPool, PoolSpec
@@ -65,7 +66,7 @@ class Bench:
             self.provider,
             self.notices,
             self.metrics,
-            clock=lambda: self.monotonic_s,
+            clock=Clock(monotonic=lambda: self.monotonic_s),
         )
 
     async def boot(self) -> None:
