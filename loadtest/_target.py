@@ -10,10 +10,10 @@ from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from loadtest._refusal import Refusal
+from scenarios.distributions import AnyDistribution
 from scenarios.load import ClosedLoad, OpenLoad
 from scenarios.model import Scenario
-from scenarios.policies import Schedule
-from scenarios.pool import Pool
+from scenarios.policies import Schedule, singles
 from system.stack.config import PoolConfig, StackConfig, StreamConfig
 from system.stack.errors import BadConfig
 
@@ -88,10 +88,11 @@ def stack_config(scenario: Scenario) -> StackConfig:
         return StackConfig(
             pools=(
                 PoolConfig(
-                    initial=pool.at_start,
+                    initial=pool.at_start + pool.stopped_at_start,
                     slots=pool.slots_per_worker,
                     max_workers=pool.max_workers,
-                    boot=_boot(pool),
+                    boot=_delay(pool.boot),
+                    start=_delay(pool.start),
                     seed=scenario.seed,
                     scrub_s=pool.scrub.mean,
                     reuse=pool.reuse,
@@ -117,13 +118,14 @@ def policy_from(scenario: Scenario, epoch: float) -> dict[str, Any]:
     """The pool's policy as the orchestrator takes it; ``epoch`` is second 0 of the run."""
     policy = scenario.pool.policy
     given = policy.model_dump(exclude_none=True)
-    if isinstance(policy, Schedule):
-        given["midnight_s"] = epoch - scenario.sim.start_s
+    for (_, part), one in zip(singles(policy), given.get("of", [given]), strict=True):
+        if isinstance(part, Schedule):
+            one["midnight_s"] = epoch - scenario.sim.start_s
     return given
 
 
-def _boot(pool: Pool) -> Mapping[str, Any] | None:
-    return pool.boot.model_dump(exclude_none=True) if pool.boot.mean > 0 else None
+def _delay(drawn: AnyDistribution) -> Mapping[str, Any] | None:
+    return drawn.model_dump(exclude_none=True) if drawn.mean > 0 else None
 
 
 def viewers_scenario(users: int, spawn_rate: float, run_time_s: float, *, embedded: bool) -> str:

@@ -40,12 +40,11 @@ _MEASURED: Final[Mapping[str, str]] = {
     "pool.spot": NOT_YET,
     "pool.outages": NOT_YET,
     "pool.boot.empirical": NOT_YET,
+    "pool.start.empirical": NOT_YET,
     "pool.scrub.random": NOT_YET,
     "pool.release": "the stack always gives slots back",
     "pool.reap": "the stack ends no healthy session",
     "policy.mtginf": NOT_YET,
-    "policy.two-tier": "it cannot stop workers and start them again",
-    "policy.max": NOT_YET,
     "fault.signaling_restart": NOT_YET,
     "fault.store_outage": NOT_YET,
     "fault.partition": NOT_YET,
@@ -152,6 +151,8 @@ def _in_pool(pool: Pool, at: Place) -> Iterator[Use]:
             yield Use(f"pool.{key}", (*at, key), f"pool key `{key}`")
     if isinstance(pool.boot, Empirical):
         yield Use("pool.boot.empirical", (*at, "boot"), "an empirical `boot`")
+    if isinstance(pool.start, Empirical):
+        yield Use("pool.start.empirical", (*at, "start"), "an empirical `start`")
     if _is_random(pool.scrub):
         yield Use("pool.scrub.random", (*at, "scrub"), "a `scrub` that is not deterministic")
     if isinstance(pool.policy, Highest):

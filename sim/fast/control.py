@@ -213,7 +213,7 @@ def ask_policy(
         start = max(start, actions[2])
         leaving = min(leaving, actions[1] + actions[3])
         stop = max(stop, actions[3])
-    if launch + start > 0.0:
+    if launch + start > 0.0 and len(kinds) > 1:
         leaving = 0.0
     stop = min(stop, leaving)
     best[0] = launch

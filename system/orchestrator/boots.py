@@ -1,4 +1,4 @@
-"""Draws the delay that is added to each real start, from a scenario's ``boot`` distribution."""
+"""Draws the delay that is added to each real start, from a scenario's distribution of it."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ class BootTimes:
         given: ``{"dist": "lognormal", "median": "45s", "p95": "90s"}``, numbers
             being seconds and ``median_s`` as good as ``median``; None is no delay.
         seed: of the run.
+        what: ``boot`` of a new worker, or ``start`` of a stopped one.
 
     Raises:
         ValueError: unknown distribution, or a missing, extra or impossible parameter.
     """
 
-    def __init__(self, given: Mapping[str, Any] | None, *, seed: int) -> None:
-        self._seed = seed
-        self._dist, self._values = _checked(given or {"dist": "deterministic", "mean": 0.0})
+    def __init__(self, given: Mapping[str, Any] | None, *, seed: int, what: str = "boot") -> None:
+        self._stream = f"{seed}:{what}"
+        self._dist, self._values = _checked(given or {"dist": "deterministic", "mean": 0.0}, what)
 
     @property
     def mean_s(self) -> float:
@@ -50,7 +51,7 @@ class BootTimes:
 
     def delay_s(self, index: int) -> float:
         """Delay of launch ``index`` (from 0)."""
-        rng = random.Random(f"{self._seed}:boot:{index}")
+        rng = random.Random(f"{self._stream}:{index}")
         value = self._values
         match self._dist:
             case "exponential":
@@ -70,22 +71,22 @@ def _normal(value: Mapping[str, float]) -> tuple[float, float]:
     return math.log(value["mean"]) - sigma**2 / 2, sigma
 
 
-def _checked(given: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
+def _checked(given: Mapping[str, Any], what: str) -> tuple[str, dict[str, float]]:
     dist = str(given.get("dist", "deterministic"))
     if dist not in _NEEDED:
-        raise ValueError(f"boot: dist {dist!r} is none of {', '.join(_NEEDED)}")
+        raise ValueError(f"{what}: dist {dist!r} is none of {', '.join(_NEEDED)}")
     values = {
-        key.removesuffix("_s"): _number(key, value)
+        key.removesuffix("_s"): _number(f"{what}: {key}", value)
         for key, value in given.items()
         if key != "dist" and value is not None
     }
     if tuple(sorted(values)) not in {tuple(sorted(names)) for names in _NEEDED[dist]}:
         needed = " or ".join(" and ".join(names) for names in _NEEDED[dist])
-        raise ValueError(f"boot: {dist} takes {needed}, got {', '.join(values) or 'nothing'}")
+        raise ValueError(f"{what}: {dist} takes {needed}, got {', '.join(values) or 'nothing'}")
     positive = dist != "deterministic"
     for name, value in values.items():
         if value < 0 or not math.isfinite(value) or (positive and value == 0):
-            raise ValueError(f"boot: {name} is {value:g}; it must be above 0")
+            raise ValueError(f"{what}: {name} is {value:g}; it must be above 0")
     return dist, values
 
 
@@ -93,5 +94,5 @@ def _number(name: str, value: Any) -> float:
     if isinstance(value, str):
         return parse_duration_s(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"boot: {name} is not a number or a duration")
+        raise ValueError(f"{name} is not a number or a duration")
     return float(value)

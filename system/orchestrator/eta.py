@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
-from system.protocol.states import LAUNCHING, SERVING, Worker
+from system.protocol.states import LAUNCHING, SERVING, Worker, WorkerState
 from system.store.ledger import PoolSnapshot
 
 KEPT_BOOTS: Final = 32
@@ -42,7 +42,8 @@ class Turnover:
         self._boots_ms: deque[int] = deque(maxlen=KEPT_BOOTS)
         self._departures_ms: deque[int] = deque(maxlen=KEPT_DEPARTURES)
         self._since_ms: int | None = None
-        self._booting: frozenset[str] = frozenset()
+        self._since_ms_of: dict[str, int] = {}
+        """Workers on their way into the pool, and since when."""
         self._held: frozenset[str] = frozenset()
         self._last: PoolSnapshot | None = None
 
@@ -51,12 +52,15 @@ class Turnover:
         if self._since_ms is None:
             self._since_ms = snapshot.now_ms
         for worker in snapshot.workers:
-            if worker.worker_id in self._booting and worker.state in SERVING:
-                self._boots_ms.append(worker.ready_ms - worker.created_ms)
+            began_ms = self._since_ms_of.get(worker.worker_id)
+            if began_ms is not None and worker.state in SERVING:
+                self._boots_ms.append(worker.ready_ms - began_ms)
         held = frozenset(s for worker in snapshot.workers for s in worker.sessions)
         self._departures_ms.extend(snapshot.now_ms for _ in self._held - held)
         self._held = held
-        self._booting = frozenset(w.worker_id for w in snapshot.workers if w.state in LAUNCHING)
+        self._since_ms_of = {
+            w.worker_id: _since_ms(w) for w in snapshot.workers if w.state in LAUNCHING
+        }
         self._last = snapshot
 
     @property
@@ -85,4 +89,9 @@ class Turnover:
     def _left_ms(self, worker: Worker, snapshot: PoolSnapshot) -> float:
         """What is left of a boot; one that takes longer than usual may still take a tenth."""
         boot_ms = self.boot_ms or 0.0
-        return max(boot_ms - (snapshot.now_ms - worker.created_ms), boot_ms / 10)
+        return max(boot_ms - (snapshot.now_ms - _since_ms(worker)), boot_ms / 10)
+
+
+def _since_ms(worker: Worker) -> int:
+    """When it was launched, or started from stopped."""
+    return worker.changed_ms if worker.state is WorkerState.STARTING else worker.created_ms

@@ -73,7 +73,7 @@ class Metrics:
         )
         self.actions = Counter(
             "policy_actions",
-            "Workers launched and terminated by the policy.",
+            "Workers that the policy asked to launch, terminate, start or stop.",
             ["pool", "action"],
             namespace=NAMESPACE,
             registry=self.registry,

@@ -53,6 +53,7 @@ class _Policy(_Strict, frozen=True):
     kind: str
     size: Count | None = None
     warm: Workers | None = None
+    stopped: Count | None = None
     steps: Annotated[list[_Step], msgspec.Meta(min_length=1)] | None = None
     midnight_s: float | None = None
     utilisation: Annotated[float, msgspec.Meta(gt=0, le=1)] | str | None = None
@@ -71,13 +72,14 @@ class _Policy(_Strict, frozen=True):
 _OWN: Final[Mapping[str, tuple[str, ...]]] = {
     "fixed": ("size",),
     "buffer": ("warm",),
+    "two-tier": ("warm", "stopped"),
     "schedule": ("steps", "midnight_s"),
     "target": ("utilisation",),
     "predictive": ("method", "headroom", "half_life_s", "season_s", "forecast"),
 }
-"""What each kind takes beside the common fields; ``two-tier`` needs a provider that can stop."""
+"""What each kind takes beside the common fields."""
 
-_NEEDED: Final = ("size", "warm", "steps", "utilisation", "method")
+_NEEDED: Final = ("size", "warm", "stopped", "steps", "utilisation", "method")
 
 
 HIGHEST: Final = "max"
@@ -177,6 +179,9 @@ def _single(
     given: Mapping[str, Any], max_workers: int | None, lead_s: float, offset_s: float
 ) -> tuple[PolicyPart, float]:
     """One policy, and its interval."""
+    kind = given.get("kind")
+    if isinstance(kind, str) and kind not in _OWN:
+        raise BadPool(f"policy: kind {kind!r} is none of {', '.join((*_OWN, HIGHEST))}")
     try:
         fields = msgspec.convert(_in_seconds(given), _Policy)
     except (msgspec.ValidationError, ValueError) as error:
@@ -192,6 +197,8 @@ def _single(
     own: tuple[float, ...] = ()
     kind = fields.kind if fields.method is None else fields.method
     match fields.kind:
+        case "two-tier":
+            head, own = _workers(fields.warm), (float(fields.stopped or 0),)
         case "schedule":
             head, own = (0.0, 0.0), _steps(fields, offset_s)
         case "target":
@@ -204,8 +211,6 @@ def _single(
 
 
 def _check(fields: _Policy) -> None:
-    if fields.kind not in _OWN:
-        raise BadPool(f"policy: kind {fields.kind!r} is none of {', '.join((*_OWN, HIGHEST))}")
     for names in _OWN.values():
         for name in names:
             if getattr(fields, name) is not None and name not in _OWN[fields.kind]:

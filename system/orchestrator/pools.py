@@ -28,7 +28,9 @@ class PoolSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Quota; None is no limit but the policy's own."""
     policy: dict[str, Any] = msgspec.field(default_factory=lambda: {"kind": "fixed", "size": 1})
     boot: dict[str, Any] | None = None
-    """Delay added to each start after the initial ones."""
+    """Delay added to each launch after the initial ones."""
+    start: dict[str, Any] | None = None
+    """Delay added to each start of a worker that was stopped."""
     seed: int = 0
     scrub_s: Seconds = 0.0
     """A freed worker rests so long before it serves again."""
@@ -66,6 +68,7 @@ def load(path: Path) -> list[PoolSpec]:
         try:
             policy(pool.policy, pool.max_workers)
             BootTimes(pool.boot, seed=pool.seed)
+            BootTimes(pool.start, seed=pool.seed, what="start")
         except ValueError as error:
             raise BadPool(f"{path.name}: pool {pool.name}: {error}") from None
     return pools

@@ -19,6 +19,8 @@ from system.orchestrator.notices import Notices
 from system.orchestrator.policy import (
     LAUNCH,
     OBSERVATION_FIELDS,
+    START,
+    STOP,
     TERMINATE,
     Numbers,
 )
@@ -43,7 +45,7 @@ changes are looked at together, and looking never takes more than a quarter of t
 
 RETRY_S: Final = 0.25
 
-_ACTIONS: Final = (("launch", LAUNCH), ("terminate", TERMINATE))
+_ACTIONS: Final = (("launch", LAUNCH), ("terminate", TERMINATE), ("start", START), ("stop", STOP))
 
 _log = logs.get(__name__)
 
@@ -274,8 +276,9 @@ class Reconciler:
         )
         for name, count in wanted.items():
             self._metrics.actions.labels(self.spec.name, name).inc(count)
+        await self.fleet.start(snapshot, wanted["start"])
         await self.fleet.launch(wanted["launch"])
-        await self.fleet.terminate(snapshot, wanted["terminate"])
+        await self.fleet.retire(snapshot, stop=wanted["stop"], terminate=wanted["terminate"])
 
     def _policy(self, given: Mapping[str, Any], quota: int | None) -> PolicySpec:
         lead_s = BootTimes(self.spec.boot, seed=self.spec.seed).mean_s

@@ -66,6 +66,7 @@ def pool_file(config: StackConfig) -> dict[str, Any]:
                 "max_workers": pool.max_workers,
                 "policy": dict(pool.effective_policy),
                 "boot": None if pool.boot is None else dict(pool.boot),
+                "start": None if pool.start is None else dict(pool.start),
                 "seed": pool.seed,
                 "scrub_s": pool.scrub_s,
                 "reuse": pool.reuse,

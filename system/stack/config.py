@@ -38,7 +38,9 @@ class PoolConfig:
     policy: Mapping[str, Any] | None = None
     """None keeps ``initial`` workers."""
     boot: Mapping[str, Any] | None = None
-    """Delay added to each start after the initial ones, drawn from ``seed``; None adds none."""
+    """Delay added to each launch after the initial ones, drawn from ``seed``; None adds none."""
+    start: Mapping[str, Any] | None = None
+    """Delay added to each start of a worker that was stopped, likewise."""
     seed: int = 0
     scrub_s: float = 0.0
     """A freed worker rests so long before it serves again."""

@@ -17,6 +17,9 @@ from system.protocol.states import (
     WorkerFailed,
     WorkerGone,
     WorkerScrubbed,
+    WorkerStarts,
+    WorkerStopped,
+    WorkerStops,
     WorkerTerminates,
     apply,
 )
@@ -134,6 +137,18 @@ class PoolLedger(ReservingLedger):
     async def terminate(self, worker_id: str, reason: str = "") -> Worker | None:
         """The worker is about to be stopped; None where it has a session or is gone."""
         return await self._to_worker(worker_id, lambda _, now: WorkerTerminates(now), reason)
+
+    async def stop(self, worker_id: str) -> Worker | None:
+        """The worker is about to be stopped, to be started again; None where it is not idle."""
+        return await self._to_worker(worker_id, lambda _, now: WorkerStops(now), "")
+
+    async def stopped(self, worker_id: str) -> Worker | None:
+        """Its process has ended as it was told; None where it was not told to stop."""
+        return await self._to_worker(worker_id, lambda _, now: WorkerStopped(now), "")
+
+    async def start(self, worker_id: str) -> Worker | None:
+        """A stopped worker is about to be started; None where it is not stopped."""
+        return await self._to_worker(worker_id, lambda _, now: WorkerStarts(now), "")
 
     async def scrubbed(self, worker_id: str) -> Worker | None:
         """A resting worker serves again; None where it does not rest."""

@@ -20,6 +20,7 @@ from system.protocol.states import (
     WorkerFailed,
     WorkerGone,
     WorkerState,
+    WorkerStopped,
     apply,
 )
 from system.store import schema
@@ -237,9 +238,14 @@ class LedgerBase:
 
 
 def lost(reason: str) -> WorkerEventAt:
-    """The end of a worker: a failure, unless it was told to go and nobody misses it."""
+    """The end of a worker: a failure, unless it was told to go and nobody misses it.
+
+    One that was told to stop has stopped.
+    """
 
     def event(worker: Worker, at_ms: int) -> WorkerEvent:
+        if worker.state is WorkerState.STOPPING:
+            return WorkerStopped(at_ms)
         leaving = worker.state is WorkerState.TERMINATING or (
             worker.draining and not worker.sessions
         )

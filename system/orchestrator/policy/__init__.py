@@ -76,7 +76,6 @@ __all__ = [
     "NEVER",
     "NOW_S",
     "OBSERVATION_FIELDS",
-    "POLICIES",
     "RATIO",
     "SCALE_IN_DELAY_S",
     "SIZE",
@@ -94,11 +93,9 @@ __all__ = [
     "decide_fixed",
 ]
 
-POLICIES: Final[dict[str, Decide]] = {"fixed": decide_fixed, "buffer": decide_buffer}
-"""Those that a pool of the orchestrator can be given."""
-
 ALL: Final[dict[str, Decide]] = {
-    **POLICIES,
+    "fixed": decide_fixed,
+    "buffer": decide_buffer,
     "schedule": decide_schedule,
     "target": decide_target,
     "ewma": decide_ewma,

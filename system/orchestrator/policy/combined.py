@@ -11,14 +11,15 @@ def highest(parts: Sequence[Decision]) -> tuple[float, float, float, float]:
     """One set of actions of the decisions of several policies; each keeps its own memory.
 
     Workers go only when all policies would let them go, and none asks for more.
+    One policy alone does what it decides.
     """
     launch = max(actions[LAUNCH] for actions, _ in parts)
     start = max(_action(actions, START) for actions, _ in parts)
-    if launch + start > 0.0:
+    if launch + start > 0.0 and len(parts) > 1:
         return (launch, 0.0, start, 0.0)
     leaving = min(actions[TERMINATE] + _action(actions, STOP) for actions, _ in parts)
     stop = min(leaving, max(_action(actions, STOP) for actions, _ in parts))
-    return (0.0, leaving - stop, 0.0, stop)
+    return (launch, leaving - stop, start, stop)
 
 
 def _action(actions: Numbers, index: int) -> float:

@@ -13,7 +13,7 @@ class ProviderError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """A worker to start."""
+    """A worker to start; one that was stopped is started as its next generation."""
 
     worker_id: str
     generation: int
@@ -21,6 +21,8 @@ class Launch:
     slots: int
     boot_delay_s: float = 0.0
     """The worker waits so long before it registers."""
+    anew: bool = True
+    """False: it was there before and was stopped, under the same id."""
 
 
 @dataclass(frozen=True, slots=True)

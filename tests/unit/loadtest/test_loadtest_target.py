@@ -82,6 +82,8 @@ POLICIES = {
     "buffer": "{kind: buffer, warm: 20%, min: 2, scale_in_delay: 1min}",
     "schedule": '{kind: schedule, steps: [{at: "08:00", warm: 1}, {at: "08:01", warm: 50%}]}',
     "target": "{kind: target, utilisation: 80%, max: 5}",
+    "two-tier": "{kind: two-tier, warm: 1, stopped: 3}",
+    "max": '[{kind: buffer, warm: 1}, {kind: schedule, steps: [{at: "08:00", warm: 1}]}]',
     "ewma": "{kind: predictive, method: ewma, headroom: 2, half_life: 30s}",
     "holt-winters": "{kind: predictive, method: holt-winters, headroom: 20%, season: 1h}",
 }
@@ -92,7 +94,7 @@ def test_the_orchestrator_asks_a_policy_with_the_same_numbers_as_the_simulator(k
     text = f"{BASE}pool: {{boot: 45s, max_workers: 6, policy: {POLICIES[kind]}}}\n"
     scenario = loads(text + 'sim: {start: "08:00"}\n')
     epoch = 1_700_000_000.0
-    (simulated,) = policies.model(scenario.pool.policy, scenario.pool, scenario).parts
+    simulated = policies.model(scenario.pool.policy, scenario.pool, scenario)
     asked = policy_spec.policy(
         msgspec.json.decode(msgspec.json.encode(_target.policy_from(scenario, epoch))),
         scenario.pool.max_workers,
@@ -100,8 +102,11 @@ def test_the_orchestrator_asks_a_policy_with_the_same_numbers_as_the_simulator(k
         clock=lambda: 0.0,
         wall=lambda: epoch,
     )
-    assert (asked.kind, asked.parameters) == (simulated.kind, pytest.approx(simulated.parameters))
+    assert [part.kind for part in asked.parts] == [part.kind for part in simulated.parts]
+    for own, other in zip(asked.parts, simulated.parts, strict=True):
+        assert own.parameters == pytest.approx(other.parameters)
     assert asked.kind == kind
+    assert asked.interval_s == simulated.interval_us / 1e6
 
 
 def test_a_system_tells_its_metrics_beside_its_socket() -> None:

@@ -14,7 +14,7 @@ from system.orchestrator.pools import BadPool, PoolSpec
 from system.orchestrator.providers.base import Exit, Launch, Provider, ProviderError
 from system.orchestrator.reconciler import Reconciler, observe
 from system.protocol.messages import Register
-from system.protocol.states import WorkerState
+from system.protocol.states import LAUNCHING
 from system.store.ledger import Ledger
 from system.store.memory import MemoryStore
 
@@ -73,7 +73,7 @@ class Bench:
         """Every launched worker registers."""
         for launch in list(self.provider.launches.values()):
             worker = await self.ledger.get_worker(launch.worker_id)
-            if worker is not None and worker.state is WorkerState.BOOTING:
+            if worker is not None and worker.state in LAUNCHING:
                 await self.ledger.register(
                     Register(
                         worker_id=launch.worker_id,
@@ -157,6 +157,74 @@ async def test_a_policy_with_an_interval_waits_for_it() -> None:
     bench.monotonic_s += 1
     await bench.steady()
     assert len(bench.provider.launches) == 2
+
+
+async def test_a_late_decision_does_not_put_off_those_that_follow() -> None:
+    bench = Bench(initial=0, policy={"kind": "buffer", "warm": 1, "interval_s": 10})
+    asked_s = []
+    for passed_s in (0, 13, 6.9, 0.1, 35, 4.9, 0.1):
+        bench.monotonic_s += passed_s
+        bench.pool.arrivals = 1
+        await bench.pool.step()
+        if bench.pool.arrivals == 0:
+            asked_s.append(bench.monotonic_s - 50)
+    assert asked_s == pytest.approx([0, 13, 20, 55, 60])
+
+
+async def test_policies_may_be_combined() -> None:
+    parts = [{"kind": "fixed", "size": 1}, {"kind": "buffer", "warm": 2, "max": 3}]
+    bench = Bench(policy={"kind": "max", "of": parts})
+    await bench.steady()
+    assert await bench.states() == ["ready"] * 2
+    for i in range(2):
+        await bench.watch(f"s{i}")
+    await bench.steady()
+    assert await bench.states() == ["active", "active", "ready"]
+
+
+async def test_what_is_spare_is_stopped_and_started_again_before_anything_is_launched() -> None:
+    bench = Bench(
+        initial=3,
+        policy={"kind": "two-tier", "warm": 1, "stopped": 2},
+        start={"mean": "4s"},
+        boot={"mean": "60s"},
+    )
+    await bench.steady()
+    assert await bench.states() == ["ready", "stopping", "stopping"]
+    stopped = [worker_id for worker_id, _ in bench.provider.stopped]
+    for worker_id in stopped:
+        bench.die(worker_id, status=0)
+    await bench.steady()
+    assert await bench.states() == ["ready", "stopped", "stopped"]
+    await bench.watch("s1")
+    await bench.pool.step()
+    (again,) = [launch for launch in bench.provider.all_launches if not launch.anew]
+    assert (again.worker_id, again.generation, again.boot_delay_s) == (stopped[-1], 2, 4)
+    await bench.steady()
+    assert await bench.states() == ["active", "ready", "stopped", "stopping"]
+
+
+async def test_a_stopped_worker_is_not_started_while_its_process_still_ends() -> None:
+    bench = Bench(initial=2, policy={"kind": "two-tier", "warm": 1, "stopped": 1})
+    await bench.steady()
+    ((worker_id, _),) = bench.provider.stopped
+    await bench.ledger.worker_lost(worker_id, 1, "socket closed")
+    await bench.watch("s1")
+    await bench.pool.step()
+    assert [launch.worker_id for launch in bench.provider.all_launches].count(worker_id) == 1
+    bench.die(worker_id, status=0)
+    await bench.steady()
+    await bench.watch("s2")
+    await bench.steady()
+    assert [launch.worker_id for launch in bench.provider.all_launches].count(worker_id) == 2
+
+
+async def test_a_worker_that_another_provider_runs_ends_where_it_would_be_stopped() -> None:
+    bench = Bench(policy={"kind": "two-tier", "warm": 1, "stopped": 1}, initial=0)
+    for i in range(2):
+        await bench.ledger.register(Register(worker_id=f"old{i}", generation=1), "n1")
+    await bench.pool.step()
+    assert await bench.states() == ["ready", "terminating"]
 
 
 async def test_waiting_sessions_are_served_in_order_when_a_worker_is_ready() -> None:
@@ -255,7 +323,10 @@ async def test_a_used_worker_is_scrubbed_before_it_serves_again() -> None:
     await bench.ledger.release("s1", fence=None, reason="bye")
     await bench.steady()
     assert await bench.states() == ["draining"]
-    bench.now_s += 2
+    bench.now_s += 0.5
+    await bench.pool.step()
+    assert bench.pool.fleet.scrubbed_s == bench.monotonic_s + 1.5
+    bench.now_s += 1.5
     await bench.pool.step()
     assert await bench.states() == ["ready"]
 

@@ -16,7 +16,7 @@ from sim import journal as log
 from system.orchestrator.policy import ALL
 
 SEEDS = range(2)
-COMBINED = ("buffer+target", "schedule+ewma", "fixed+holt-winters+mtginf")
+COMBINED = ("buffer+two-tier", "schedule+ewma", "fixed+holt-winters+mtginf")
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -32,7 +32,7 @@ def test_a_policy_on_ticks_does_the_same_in_both_hosts(kind: str, seed: int) -> 
 
 
 def test_every_kind_of_policy_has_its_days() -> None:
-    assert set(twin_days.ON_TICKS) == set(ALL) - {"two-tier"}
+    assert set(twin_days.ON_TICKS) == set(ALL)
 
 
 def test_what_differs_is_found() -> None:

@@ -202,7 +202,7 @@ class PlayedProvider(Provider):
         self._running: dict[str, Launch] = {}
         self._registered: dict[str, Launch] = {}
         self._exited: list[Exit] = []
-        self._launches = 0
+        self._launches = self._starts = 0
 
     async def adopt(self, worker_id: str) -> None:
         """A worker that is there already when the day begins."""
@@ -215,8 +215,12 @@ class PlayedProvider(Provider):
     async def start(self, launch: Launch) -> None:
         loop = self._twin.loop
         self._running[launch.worker_id] = launch
-        drawn = self._twin.day.boot_us[self._launches]
-        self._launches += 1
+        if launch.anew:
+            drawn = self._twin.day.boot_us[self._launches]
+            self._launches += 1
+        else:
+            drawn = self._twin.day.start_us[self._starts]
+            self._starts += 1
         at_us = loop.now_us + int(drawn)
         loop.at(at_us, RANK_SERVICE, lambda: loop.create_task(self._register(launch)))
 

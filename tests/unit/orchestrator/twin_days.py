@@ -30,7 +30,7 @@ SECOND = 1_000_000
 FORECAST = {"origin_s": float(UNIX_S), "step_s": 40.0, "values": [1.0, 4.0, 9.0, 6.0, 2.0, 3.0]}
 STEPS = [{"at_s": 0.0, "warm": 1}, {"at_s": 60.0, "warm": 4}, {"at_s": 150.0, "warm": "30%"}]
 
-TIMELESS = ("fixed", "buffer", "target")
+TIMELESS = ("fixed", "buffer", "target", "two-tier")
 """Kinds that decide the same however often they are asked: those are fit for interval 0s."""
 ON_TICKS = (*TIMELESS, "schedule", "ewma", "holt-winters", "mtginf")
 
@@ -53,6 +53,8 @@ def policy_of(kind: str, rng: random.Random) -> dict[str, Any]:
             return {"kind": kind, "size": rng.randrange(1, 9)}
         case "buffer":
             return {"kind": kind, "warm": warm}
+        case "two-tier":
+            return {"kind": kind, "warm": rng.choice([1, 2]), "stopped": rng.choice([1, 3])}
         case "target":
             return {"kind": kind, "utilisation": rng.choice([0.5, 0.8, 1.0]), "min": 1}
         case "schedule":
@@ -74,11 +76,15 @@ def _drawn(seed: str, kind: str, interval_s: float) -> Case:
     rng = random.Random(f"twin {seed} {kind} {interval_s}")
     draw = np.random.default_rng(rng.getrandbits(64))
     unit_us = rng.choice([2 * MILLI, SECOND])
+    tiers = "two-tier" in kind
+    bounded = interval_s > 0 or not tiers
+    """Bounds let the two tiers fill up one after the other, each time that they are asked."""
     parts = [policy_of(one, rng) for one in kind.split("+")]
     for part in parts:
         part["interval_s"] = interval_s
-        part["min"] = rng.choice([part.get("min", 0), 2])
-        part["max"] = rng.choice([None, 6, 12])
+        if bounded:
+            part["min"] = rng.choice([part.get("min", 0), 2])
+            part["max"] = rng.choice([None, 6, 12])
         if interval_s > 0:
             part["cooldown_s"] = rng.choice([0.0, 0.0, 15.0])
             part["scale_in_delay_s"] = rng.choice([0.0, 0.0, 20.0])
@@ -96,7 +102,7 @@ def _drawn(seed: str, kind: str, interval_s: float) -> Case:
     spec = PoolSpec(
         slots=rng.choice([1, 1, 1, 2, 4]),
         initial=rng.choice([0, 2, 5]),
-        max_workers=rng.choice([None, 5, 9]),
+        max_workers=rng.choice([None, 5, 9]) if bounded else None,
         policy=parts[0] if len(parts) == 1 else {"kind": "max", "of": parts},
         boot=boot,
         seed=boot_seed,
@@ -124,7 +130,7 @@ def _drawn(seed: str, kind: str, interval_s: float) -> Case:
     odd_us = MILLI if interval_s > 0 else 0
     many = 3000
     boot_us = np.array([boots.delay_s(index) for index in range(many)]) * SECOND
-    life_us = times(120, many) if rng.random() < 0.25 else np.zeros(0, dtype=np.int64)
+    life_us = times(120, many) if rng.random() < 0.25 and not tiers else np.zeros(0, dtype=np.int64)
     day = Day(
         arrival_us=np.cumsum(times(rng.choice([1, 3, 6]), count)) + MILLI,
         hold_us=hold_us,

@@ -38,6 +38,7 @@ USES = {
             "spot": "spot: {kill_rate: 0.1/h}",
             "outages": "outages: [{at: 5s, for: 5s}]",
             "boot.empirical": "boot: {dist: empirical, file: a.csv, column: s}",
+            "start.empirical": "start: {dist: empirical, file: a.csv, column: s}",
             "scrub.random": "scrub: {dist: exponential, mean: 2s}",
             "release": "release: false",
             "reap": "reap: 10min",

@@ -1,17 +1,19 @@
-"""The policies that only a simulation runs: their rules, and the same actions when compiled."""
+"""The policies: the rules of all but the simplest, and the same actions when compiled."""
 
 from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 
-import numba
+import numpy as np
 import pytest
 
-from system.orchestrator.policy import ALL, MEMORIES, OBSERVATION_FIELDS, POLICIES, Numbers
+from sim.fast import policies as compiled
+from sim.model import KINDS
+from system.orchestrator.policy import ALL, MEMORIES, OBSERVATION_FIELDS, Numbers
 from system.orchestrator.policy.combined import highest
 
-OTHERS = [kind for kind in ALL if kind not in POLICIES]
 OWN: dict[str, tuple[float, ...]] = {
     "schedule": (0.0, 2.0, 60.0, 4.0, 0.0, 200.0, 1.0, 0.2),
     "target": (0.8,),
@@ -115,33 +117,49 @@ def test_of_several_policies_the_one_that_wants_most_workers_wins() -> None:
     assert highest([((0.0, 3.0), memory), ((0.0, 0.0, 0.0, 2.0), memory)]) == (0, 0, 0, 2)
 
 
+def test_one_policy_alone_does_what_it_decides() -> None:
+    assert highest([((3.0, 1.0, 0.0, 2.0), (0.0, 0.0))]) == (3, 1, 0, 2)
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize("kind", ALL)
 def test_compiled_policies_act_as_plain_ones(kind: str) -> None:
-    decide = ALL[kind]
-    compiled = numba.njit(decide)
+    """By the function that the fast engine asks, over a long time, with what they remember."""
     rng = random.Random(f"policy {kind}")
-    memory = compiled_memory = tuple(MEMORIES[kind])
+    memory: Numbers = MEMORIES[kind]
+    compiled_memory = np.array(memory, dtype=np.float64)
+    actions = np.zeros(4)
     now_s = 0.0
-    for _ in range(1500):
+    parameters = fuzzed_parameters(kind, rng)
+    acted: Counter[int] = Counter()
+    for step in range(4000):
         now_s += rng.choice([0.0, 1.0, 10.0, 0.25])
+        if step % 200 == 0:
+            parameters = fuzzed_parameters(kind, rng)
         observed = (
             now_s,
             *(float(rng.randrange(8)) for _ in range(7)),
             float(rng.randrange(20)),
             float(rng.choice([1, 1, 2, 4])),
         )
-        parameters = (
-            float(rng.randrange(6)),
-            rng.choice([0.0, 0.1, 1 / 3]),
-            float(rng.randrange(3)),
-            rng.choice([5.0, 20.0, math.inf]),
-            rng.choice([0.0, 0.0, 3.0]),
-            rng.choice([0.0, 2.0]),
-            *OWN[kind],
-        )
-        expected, memory = decide(observed, parameters, tuple(memory))
-        got, compiled_memory = compiled(observed, parameters, tuple(compiled_memory))
-        assert tuple(got) == tuple(expected), (observed, parameters)
-        assert tuple(compiled_memory) == tuple(memory)
-        assert all(count >= 0 and count == int(count) for count in got)
+        given = np.array(observed), np.array(parameters)
+        compiled.decide(KINDS.index(kind), *given, compiled_memory, actions)
+        expected, memory = ALL[kind](observed, parameters, memory)
+        whole = (*expected, 0.0, 0.0)[:4]
+        assert tuple(actions) == whole, (observed, parameters)
+        assert tuple(compiled_memory) == tuple(memory), (observed, parameters)
+        assert all(count >= 0 and count == int(count) for count in whole)
+        acted.update(index for index, count in enumerate(whole) if count)
+    assert set(acted) == set(range(4 if kind == "two-tier" else 2))
+
+
+def fuzzed_parameters(kind: str, rng: random.Random) -> tuple[float, ...]:
+    return (
+        float(rng.randrange(6)),
+        rng.choice([0.0, 0.1, 1 / 3]),
+        float(rng.randrange(3)),
+        rng.choice([5.0, 20.0, math.inf]),
+        rng.choice([0.0, 0.0, 3.0]),
+        rng.choice([0.0, 2.0]),
+        *OWN.get(kind, ()),
+    )
