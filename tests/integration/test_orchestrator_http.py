@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import re
 import signal
@@ -20,6 +21,7 @@ import pytest
 import redis
 from aiohttp import web
 
+from sim.replay import replay
 from system.orchestrator.app import create_app
 from system.orchestrator.pools import PoolSpec
 from system.orchestrator.providers.local import LocalProvider
@@ -30,6 +32,7 @@ from system.protocol.messages import Register
 from system.store.base import open_store
 from system.store.ledger import Ledger
 from system.store.valkey import EmbeddedValkey
+from system.telemetry.logs import JsonFormatter
 
 WORKER = (sys.executable, str(Path(__file__).with_name("orchestrator_worker.py")))
 ASK = {"clientId": "c", "projectId": "p"}
@@ -148,6 +151,32 @@ async def test_a_warm_worker_is_allocated_at_once(valkey: EmbeddedValkey) -> Non
         )
         _, workers = await service.call("GET", "/workers")
         assert [(w["state"], w["sessions"]) for w in workers] == [("reserved", [body["sessionId"]])]
+
+
+TWO_TIER = {"kind": "two-tier", "warm": 1, "stopped": 1}
+COMBINED = {"kind": "max", "of": [{"kind": "predictive", "method": "ewma"}, {**TWO_TIER}]}
+
+
+@pytest.mark.parametrize("policy", [TWO_TIER, COMBINED])
+async def test_a_spare_worker_is_stopped_and_started_again_and_the_log_replays(
+    valkey: EmbeddedValkey, policy: dict, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "system.orchestrator.reconciler")
+    async with serving(valkey, PoolSpec(policy=policy)) as service:
+        await service.until(lambda pool: (pool["ready"], pool["stopped"]) == (1, 1))
+        (stopped,) = [w for w in await service.ledger.workers() if w.state == "stopped"]
+        status, _ = await service.allocate()
+        assert status == 200
+        await service.until(lambda pool: (pool["busy"], pool["ready"]) == (1, 1))
+        again = await service.ledger.get_worker(stopped.worker_id)
+        assert again is not None
+        assert again.generation == 2
+        assert stopped.worker_id in service.provider.running()
+    lines = JsonFormatter("orchestrator", "test")
+    decided = [lines.format(r) for r in caplog.records if r.msg == "policy.decided"]
+    replayed = replay(decided)
+    assert replayed.different == []
+    assert replayed.decisions >= 3
 
 
 async def test_a_waiting_session_is_served_when_a_slot_comes_free(valkey: EmbeddedValkey) -> None:
