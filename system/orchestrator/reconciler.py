@@ -180,9 +180,9 @@ class Reconciler:
             self._exits = exits + self._exits
             raise
         snapshot = await self._ledger.pool_view(self.spec.name)
-        tended = await self.fleet.tend(snapshot, leads=self.leads)
-        served = await self._serve_queue(snapshot)
-        if tended or served:
+        if await self.fleet.tend(snapshot, leads=self.leads):
+            snapshot = await self._ledger.pool_view(self.spec.name)
+        if await self._serve_queue(snapshot):
             snapshot = await self._ledger.pool_view(self.spec.name)
         self._see(snapshot)
         if self.leads:

@@ -331,6 +331,22 @@ async def test_a_used_worker_is_scrubbed_before_it_serves_again() -> None:
     assert await bench.states() == ["ready"]
 
 
+async def test_a_worker_that_has_rested_serves_who_waits_before_the_policy_sees_it_idle() -> None:
+    bench = Bench(
+        initial=2, policy={"kind": "target", "utilisation": 1.0, "interval": "1s"}, scrub_s=2
+    )
+    await bench.steady()
+    for session_id in ("s1", "s2"):
+        await bench.watch(session_id)
+    await bench.ledger.enqueue("s3", "c", "p", "default", limit=9)
+    await bench.ledger.release("s1", fence=None, reason="bye")
+    await bench.pool.step()
+    bench.now_s += 2
+    bench.monotonic_s += 2
+    await bench.pool.step()
+    assert await bench.ledger.reservation("s3") is not None
+
+
 async def test_a_used_worker_that_may_not_be_reused_is_replaced() -> None:
     bench = Bench(policy={"kind": "fixed", "size": 1}, reuse=False)
     await bench.steady()
