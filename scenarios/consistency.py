@@ -9,8 +9,9 @@ from scenarios.faults import Fault, WorkerHang, WorkerKill
 from scenarios.fields import Place, did_you_mean
 from scenarios.gates import is_simulated
 from scenarios.load import CapacityLoad, ClosedLoad
-from scenarios.policies import Predictive, Schedule, singles
+from scenarios.policies import PerRequest, Predictive, Schedule, singles
 from scenarios.pool import routing_problems
+from scenarios.regions import region_problems
 
 if TYPE_CHECKING:
     from scenarios.model import Scenario
@@ -22,6 +23,7 @@ TRACE = "trace"
 def problems_of(scenario: Scenario) -> Iterator[tuple[Place, str]]:
     """Yield what cannot be true of all sections together."""
     yield from ((("pool", *place), message) for place, message in routing_problems(scenario.pools))
+    yield from region_problems(scenario)
     yield from _gates(scenario)
     yield from _capacity(scenario)
     yield from _faults(scenario)
@@ -100,7 +102,7 @@ def _loss(scenario: Scenario) -> Iterator[tuple[Place, str]]:
         return
     for index, pool in enumerate(scenario.pools):
         parts = [part for _, part in singles(pool.policy)]
-        foresees = any(isinstance(part, Predictive | Schedule) for part in parts)
+        foresees = any(isinstance(part, PerRequest | Predictive | Schedule) for part in parts)
         if not foresees and not pool.initial and max(part.rest(0.0) for part in parts) == 0:
             message = "with `patience: 0s` a pool that rests at 0 workers never starts one"
             yield ("pool", index, "policy"), message

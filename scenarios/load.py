@@ -114,6 +114,20 @@ class Input(Strict):
         return self
 
 
+class Retry(Strict):
+    """Who is turned away or gives up comes again ``after``, with chance ``share``, some times."""
+
+    after: Distribution
+    share: Annotated[Ratio, Field(gt=0)] = 1.0
+    times: int = Field(default=3, ge=1, le=20)
+
+    @model_validator(mode="after")
+    def _later(self) -> Retry:
+        if is_never(self.after):
+            raise problems([(("after",), "must be longer than 0s")])
+        return self
+
+
 class Stage(Strict):
     """A stretch of time of an open load; the rate moves linearly from ``rate`` to ``to``.
 
@@ -141,6 +155,7 @@ class ClosedStage(Strict):
 
 class _Viewers(Strict):
     patience: Distribution | None = None
+    retry: Retry | None = None
     receive: Receive = Receive.model_construct(frames=1.0, decode=0.0)
     input: Input | None = None
     projects: int = Field(default=1, ge=1, le=100_000)
@@ -165,7 +180,7 @@ class OpenLoad(_Viewers):
             found += self._rate_problems()
         else:
             found += self._trace_problems()
-        found += _length_problems(self.session)
+        found += [*_length_problems(self.session), *_retry_problems(self)]
         if found:
             raise problems(found)
         return self
@@ -220,7 +235,7 @@ class ClosedLoad(_Viewers):
         found = _stage_problems(self.stages) if self.stages else []
         if bool(self.stages) == (self.for_s is not None):
             found.append(((), "a closed load takes either `for` or `stages`"))
-        found += _length_problems(self.session)
+        found += [*_length_problems(self.session), *_retry_problems(self)]
         if found:
             raise problems(found)
         return self
@@ -244,7 +259,7 @@ class CapacityLoad(_Viewers):
 
     @model_validator(mode="after")
     def _consistent(self) -> CapacityLoad:
-        found = _length_problems(self.session)
+        found = [*_length_problems(self.session), *_retry_problems(self)]
         if self.max_users < self.from_users:
             found.append((("max",), f"max {self.max_users} is below from {self.from_users}"))
         elif len(self.users) > STEPS_MAX:
@@ -273,6 +288,12 @@ _NO_STAGES = "`stages` is missing"
 def _length_problems(session: AnyDistribution | None) -> list[tuple[Place, str]]:
     if session is not None and is_never(session):
         return [(("session",), "must be longer than 0s")]
+    return []
+
+
+def _retry_problems(load: _Viewers) -> list[tuple[Place, str]]:
+    if load.retry is not None and load.patience is None:
+        return [(("retry",), "nobody ever leaves to come again: give the viewers `patience`")]
     return []
 
 

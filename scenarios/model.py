@@ -21,6 +21,7 @@ from scenarios.load import Load
 from scenarios.plan import Plan
 from scenarios.policies import Fixed
 from scenarios.pool import Pool, Pools
+from scenarios.regions import Region
 from scenarios.simulation import Sim
 
 SIDE_MAX = 7680
@@ -78,6 +79,7 @@ class Scenario(Strict):
     network: Network | None = None
     load: Load
     pools: Pools = Field(default_factory=_one_worker, alias="pool")
+    regions: Annotated[tuple[Region, ...], Field(strict=False)] = ()
     faults: Annotated[tuple[Fault, ...], Field(strict=False)] = ()
     sim: Sim = Sim()
     plan: Plan | None = None

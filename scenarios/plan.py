@@ -26,6 +26,7 @@ from scenarios.policies import (
     Fixed,
     Highest,
     Method,
+    PerRequest,
     Policy,
     Predictive,
     Schedule,
@@ -123,6 +124,24 @@ class PredictiveSpace(Space):
     half_life_s: Durations = Field(default=(300.0,), alias="half_life")
 
 
+class PerRequestSpace(Strict):
+    """Candidates of ``per-request``."""
+
+    kind: Literal["per-request"]
+    idle_s: Durations = Field(alias="idle")
+    max: Ceilings | None = None
+
+    @property
+    def count(self) -> int:
+        """Number of candidates."""
+        return len(self.idle_s) * len(self.max or (None,))
+
+    def candidates(self) -> Iterator[PerRequest]:
+        """Yield every combination."""
+        for idle_s, most in itertools.product(self.idle_s, self.max or (None,)):
+            yield PerRequest.model_construct(kind="per-request", idle_s=idle_s, max=most)
+
+
 class StepSpace(Strict):
     """The candidates of one step of a schedule."""
 
@@ -178,6 +197,7 @@ class HighestSpace(Strict):
 
 _Any: TypeAlias = Annotated[
     FixedSpace
+    | PerRequestSpace
     | BufferSpace
     | TwoTierSpace
     | TargetSpace
@@ -216,6 +236,8 @@ class Plan(Strict):
     def _senseless(self) -> Iterator[tuple[Place, str]]:
         """Yield the first candidate of each space that cannot be meant."""
         for index, space in enumerate(self.policies):
+            if isinstance(space, PerRequestSpace) and 0.0 in space.idle_s:
+                yield ("policies", index, "idle"), "must be longer than 0s"
             for candidate in space.candidates():
                 wrong = [
                     (("policies", index, *place, *below), message)

@@ -197,8 +197,28 @@ class Predictive(Scaling):
         return self.headroom if isinstance(self.headroom, int) else 0
 
 
+class PerRequest(Scaling):
+    """A worker is launched for each session that finds none free; idle for ``idle``, it goes.
+
+    As function platforms do: the newest idle worker serves first, and a session
+    waits for its own worker. It decides nothing between, so that of the common
+    parameters it takes only ``max``.
+    """
+
+    kind: Literal["per-request"]
+    idle_s: PositiveSeconds = Field(alias="idle")
+
+    def complaints(self) -> Iterator[tuple[Place, str]]:
+        yield from super().complaints()
+        for name in ("min", "cooldown_s", "scale_in_delay_s", "interval_s"):
+            if name in self.model_fields_set:
+                key = type(self).model_fields[name].alias or name
+                yield (key,), "a per-request policy takes only `idle` and `max`"
+
+
 Single: TypeAlias = Annotated[
-    Fixed | Buffer | Schedule | Target | Predictive | TwoTier, Field(discriminator="kind")
+    Fixed | Buffer | Schedule | Target | Predictive | TwoTier | PerRequest,
+    Field(discriminator="kind"),
 ]
 """Each of these is a ``Scaling``."""
 
@@ -211,6 +231,17 @@ class Highest(Strict):
 
     kind: Literal["max"]
     of: Annotated[tuple[Single, ...], Field(strict=False, min_length=1)]
+
+    @model_validator(mode="after")
+    def _decides(self) -> Highest:
+        found = [
+            (("of", index), "a per-request policy stands alone")
+            for index, part in enumerate(self.of)
+            if isinstance(part, PerRequest)
+        ]
+        if found:
+            raise problems(found)
+        return self
 
     def rest(self, start_s: float) -> int:
         """Ready workers that it holds when nobody is there, ``start_s`` after midnight."""
@@ -227,7 +258,7 @@ def listed(value: Any) -> Any:
 
 
 _Any: TypeAlias = Annotated[
-    Fixed | Buffer | Schedule | Target | Predictive | TwoTier | Highest,
+    Fixed | Buffer | Schedule | Target | Predictive | TwoTier | PerRequest | Highest,
     Field(discriminator="kind"),
 ]
 Policy: TypeAlias = Annotated[

@@ -20,7 +20,7 @@ from scenarios.fields import (
     UsdPerHour,
     problems,
 )
-from scenarios.policies import Policy, TwoTier, singles
+from scenarios.policies import PerRequest, Policy, TwoTier, singles
 
 DEFAULT = "default"
 
@@ -46,11 +46,26 @@ class Spot(Strict):
     notice_s: Seconds = Field(default=120.0, alias="notice")
 
 
+class Orphans(Strict):
+    """Sessions whose viewer is gone without a word: their slot is held until the lease ends."""
+
+    share: Annotated[Ratio, Field(gt=0)]
+    lease_s: PositiveSeconds = Field(alias="lease")
+
+
 class Outage(Strict):
     """The provider has no capacity: it launches and starts nothing, from ``at`` on."""
 
     at_s: Seconds = Field(alias="at")
     for_s: PositiveSeconds = Field(alias="for")
+
+
+def overlaps(outages: Sequence[Outage]) -> Iterator[tuple[Place, str]]:
+    """Yield the outages that begin before the one before them has ended."""
+    for index in range(1, len(outages)):
+        before = outages[index - 1]
+        if outages[index].at_s < before.at_s + before.for_s:
+            yield ("outages", index, "at"), "begins before the outage before it has ended"
 
 
 _NOW = Deterministic.model_construct(mean_s=0.0)
@@ -63,7 +78,7 @@ class Pool(Strict):
     worker. ``share`` is of the arrivals; ``route: overflow`` takes those whom
     their own pool cannot serve at once. What a system without good manners
     does: ``release: false`` never gives a slot back, ``reap`` ends every
-    session of that age.
+    session of that age. ``orphans`` hold their slots for a while after their end.
     """
 
     name: Label = DEFAULT
@@ -76,6 +91,7 @@ class Pool(Strict):
     reuse: bool = True
     release: bool = True
     reap_s: PositiveSeconds | None = Field(default=None, alias="reap")
+    orphans: Orphans | None = None
     boot: Distribution = _NOW
     start: Distribution = _NOW
     scrub: Distribution = _NOW
@@ -91,7 +107,12 @@ class Pool(Strict):
 
     @model_validator(mode="after")
     def _sound(self) -> Pool:
-        found = [*self._above_quota(), *self._outage_problems()]
+        found = [
+            *self._above_quota(),
+            *overlaps(self.outages),
+            *self._unreleased(),
+            *self._not_per_request(),
+        ]
         if found:
             raise problems(found)
         return self
@@ -107,11 +128,20 @@ class Pool(Strict):
                 if workers > quota:
                     yield ("policy", *place, *below), f"{workers} is above max_workers {quota}"
 
-    def _outage_problems(self) -> Iterator[tuple[Place, str]]:
-        for index in range(1, len(self.outages)):
-            before = self.outages[index - 1]
-            if self.outages[index].at_s < before.at_s + before.for_s:
-                yield ("outages", index, "at"), "begins before the outage before it has ended"
+    def _not_per_request(self) -> Iterator[tuple[Place, str]]:
+        """A session waits for its own worker: nobody would launch another one later."""
+        if isinstance(self.policy, PerRequest):
+            for key, used in (
+                ("boot_failure", self.boot_failure > 0),
+                ("launch_bucket", self.launch_bucket is not None),
+                ("outages", bool(self.outages)),
+            ):
+                if used:
+                    yield (key,), "does not go with a per-request policy"
+
+    def _unreleased(self) -> Iterator[tuple[Place, str]]:
+        if self.orphans is not None and not self.release:
+            yield ("orphans",), "with `release: false` no slot comes back, whatever the lease"
 
     def begin_at(self, start_of_day_s: float) -> None:
         """Note the time of day of second 0, which some policies look at."""

@@ -33,7 +33,10 @@ _NO_PROCESSES: Final = "it has no such process"
 
 _MEASURED: Final[Mapping[str, str]] = {
     "source.clip": NOT_YET,
+    "load.retry": NOT_YET,
     "pools": NOT_YET,
+    "regions": "the stack is in one place",
+    "pool.orphans": NOT_YET,
     "pool.launch_bucket": NOT_YET,
     "pool.boot_failure": NOT_YET,
     "pool.mtbf": NOT_YET,
@@ -45,6 +48,7 @@ _MEASURED: Final[Mapping[str, str]] = {
     "pool.release": "the stack always gives slots back",
     "pool.reap": "the stack ends no healthy session",
     "policy.mtginf": NOT_YET,
+    "policy.per-request": "its pools launch by what is idle, not by who asks",
     "fault.signaling_restart": NOT_YET,
     "fault.store_outage": NOT_YET,
     "fault.partition": NOT_YET,
@@ -119,6 +123,10 @@ def uses(scenario: Scenario) -> Iterator[Use]:
         yield Use("load.capacity", ("load", "model"), "load model `capacity`")
     if isinstance(load, OpenLoad) and load.arrivals.trace is not None:
         yield Use("arrivals.trace", ("load", "arrivals", "trace"), "arrival process `trace`")
+    if load.retry is not None:
+        yield Use("load.retry", ("load", "retry"), "load key `retry`")
+    if scenario.regions:
+        yield Use("regions", ("regions",), "`regions`")
     if len(scenario.pools) > 1:
         yield Use("pools", ("pool",), "a list of pools")
     for index, pool in enumerate(scenario.pools):
@@ -144,6 +152,7 @@ def _in_pool(pool: Pool, at: Place) -> Iterator[Use]:
         ("mtbf", pool.mtbf_s is not None),
         ("spot", pool.spot is not None),
         ("outages", bool(pool.outages)),
+        ("orphans", pool.orphans is not None),
         ("release", not pool.release),
         ("reap", pool.reap_s is not None),
     ):

@@ -78,8 +78,9 @@ def of_sessions(metric: str, day: Replication, among: Flags | Ints) -> Floats:
             return np.asarray(wait_s)
         served = outcome == SERVED
         if metric == "pool.wait":
-            return np.asarray(((wait_s > 0) | ~served).astype(np.float64))
-        return np.asarray(np.where(served, wait_s, np.inf))
+            late = (wait_s > 0) | ~served | (day.left[among] > 0)
+            return np.asarray(late.astype(np.float64))
+        return np.asarray(np.where(served, day.join_us[among] / 1e6, np.inf))
     gone = (outcome == ABANDONED) | (outcome == BLOCKED)
     match metric:
         case "session.abandoned":

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
@@ -14,8 +15,9 @@ from scenarios.distributions import is_never
 from scenarios.faults import WorkerHang, WorkerKill
 from scenarios.load import CapacityLoad, ClosedLoad, OpenLoad
 from scenarios.model import Scenario
-from scenarios.policies import Policy
-from scenarios.pool import Pool
+from scenarios.policies import PerRequest, Policy
+from scenarios.pool import LaunchBucket, Outage, Pool
+from scenarios.regions import Region
 from scenarios.schedule import StageSpan
 from sim import arrivals, chance, policies
 from sim.model import (
@@ -27,6 +29,7 @@ from sim.model import (
     Ints,
     Kill,
     PoolModel,
+    RegionModel,
 )
 from system.orchestrator.policy import Numbers
 
@@ -74,6 +77,10 @@ class Case:
         self.begin_s = -scenario.sim.warmup_s
         self.begin_us = round(self.begin_s * SECOND_US)
         self.end_us = round(self.end_s * SECOND_US)
+        self.drains = isinstance(scenario.load, OpenLoad) and not scenario.load.stages
+        """A trace without stages is over when everybody has been served."""
+        if self.drains:
+            self.end_us += 1
         self.overflow = tuple(
             index for index, pool in enumerate(scenario.pools) if pool.route == "overflow"
         )
@@ -90,8 +97,15 @@ class Case:
             pool.begin_at(self.scenario.sim.start_s)
         chosen = pool.policy
         forecast: Numbers = self._forecast(index) if policies.needs_forecast(chosen) else ()
-        bucket = pool.launch_bucket
-        most = 1 << 30 if pool.max_workers is None else pool.max_workers
+        region = self._region(pool)
+        alone = region is not None and self._is_alone(pool, region)
+        bucket, outages = pool.launch_bucket, _outages(pool.outages)
+        caps = [pool.max_workers, chosen.max if isinstance(chosen, PerRequest) else None]
+        if region is not None and alone:
+            caps.append(region.max_workers)
+            bucket = bucket or region.launch_bucket
+            outages += _outages(region.outages)
+        most = min([1 << 30, *(cap for cap in caps if cap is not None)])
         return PoolModel(
             name=pool.name,
             policy=policies.model(chosen, pool, self.scenario, forecast),
@@ -101,14 +115,31 @@ class Case:
             reuse=pool.reuse,
             max_workers=most,
             burst=0 if bucket is None else bucket.burst,
-            refill_us=0 if bucket is None else max(1, round(SECOND_US / bucket.refill_per_s)),
+            refill_us=_refill_us(bucket),
             notice_us=round((pool.spot.notice_s if pool.spot else 0.0) * SECOND_US),
-            outages_us=tuple(
-                (round(o.at_s * SECOND_US), round((o.at_s + o.for_s) * SECOND_US))
-                for o in pool.outages
-            ),
+            outages_us=outages,
             kills=self._kills(pool),
+            per_request=isinstance(chosen, PerRequest),
+            expiry_us=round(chosen.idle_s * SECOND_US)
+            if isinstance(chosen, PerRequest)
+            else NEVER_US,
+            region=None if region is None or alone else _region_model(region),
         )
+
+    def _region(self, pool: Pool) -> Region | None:
+        named = (region for region in self.scenario.regions if region.name == pool.region)
+        return next(named, None)
+
+    def _is_alone(self, pool: Pool, region: Region) -> bool:
+        """Whether the limits of a region can be the pool's own: nobody shares them."""
+        inside = sum(other.region == region.name for other in self.scenario.pools)
+        return inside == 1 and (pool.launch_bucket is None or region.launch_bucket is None)
+
+    @property
+    def rtts_s(self) -> Floats:
+        """By pool: the round trip to its workers."""
+        found = [self._region(pool) for pool in self.scenario.pools]
+        return np.array([0.0 if region is None else region.rtt_s for region in found])
 
     def _kills(self, pool: Pool) -> tuple[Kill, ...]:
         """A worker that hangs serves nobody any more, so to its sessions it has died."""
@@ -147,13 +178,13 @@ class Case:
             users = load.users
             count = users * max(1, -(-sessions // users))
             at_s = load.ramp_s * np.arange(users) / users
-            arrival_us = np.resize(chance.microseconds(at_s), count)
+            arrival_us = np.resize(chance.microseconds(self.begin_s + at_s), count)
             session_us = chance.draw(load.session, rng("session"), count)
             return Crowd(arrival_us, session_us, self._patience(rng, count), 0, 0)
         assert isinstance(load, OpenLoad)
         if load.arrivals.trace is not None:
             at_s, lengths_s = arrivals.recorded(load)
-            kept = at_s < self.end_s
+            kept = np.rint(at_s * SECOND_US) < self.end_us
             at_s, lengths_s = at_s[kept], lengths_s[kept]
             session_us = (
                 chance.microseconds(lengths_s)
@@ -194,9 +225,12 @@ class Case:
         rate = load.stages[0].rate_per_s
         assert load.session is not None
         there = int(rng("in-progress").poisson(rate * load.session.mean))
-        gaps = rng("warmup")
         expected = rate * -self.begin_s
-        times = np.cumsum(gaps.standard_exponential(int(expected + 10 * expected**0.5 + 20)))
+        count = int(expected + 10 * expected**0.5 + 20)
+        if load.arrivals.process == "poisson":
+            times: Floats = np.cumsum(rng("warmup").standard_exponential(count))
+        else:
+            times = (expected - 0.5) % 1.0 + np.arange(count, dtype=np.float64)
         new = chance.microseconds(times[times < expected] / rate) if rate > 0 else times[:0]
         early = self.begin_us + np.concatenate(
             [np.zeros(there, dtype=np.int64), new.astype(np.int64)]
@@ -235,6 +269,9 @@ class Case:
             hold_us = np.full(count, NEVER_US, dtype=np.int64)
         if pool.reap_s is not None:
             hold_us = np.minimum(hold_us, round(pool.reap_s * SECOND_US))
+        if pool.orphans is not None:
+            orphaned = rng("orphan").random(count) < pool.orphans.share
+            hold_us = hold_us + orphaned * round(pool.orphans.lease_s * SECOND_US)
         workers = pool.at_start + pool.stopped_at_start + crowd.in_progress + sizes.launches + 64
         scrub_us = np.zeros(0 if is_never(pool.scrub) else count, dtype=np.int64)
         if len(scrub_us):
@@ -260,7 +297,29 @@ class Case:
             begin_us=self.begin_us,
             end_us=self.end_us,
             edges_us=self.edges_us,
+            retry_us=self._retries(replication, count),
             chain=self.scenario.load.users if isinstance(self.scenario.load, ClosedLoad) else 0,
+        )
+
+    def _retries(self, replication: int, count: int) -> Ints:
+        """How long each session stays away after it left for the first, second, … time."""
+        retry = self.scenario.load.retry
+        if retry is None:
+            return np.zeros((count, 0), dtype=np.int64)
+        size = count * retry.times
+        away = chance.draw(
+            retry.after, chance.stream(self.scenario.seed, replication, "retry"), size
+        )
+        again = chance.stream(self.scenario.seed, replication, "again").random(size)
+        away[again >= retry.share] = -1
+        return away.reshape(count, retry.times)
+
+    def in_progress(self, pool_index: int, sessions: int) -> int:
+        """Of the sessions in progress at the beginning, about how many a pool serves."""
+        return (
+            math.ceil(sessions * (self.scenario.pools[pool_index].share or 0.0))
+            if (len(self.scenario.pools) > 1)
+            else sessions
         )
 
     def homes(self, replication: int, count: int) -> Ints:
@@ -286,12 +345,28 @@ class Case:
                 "load: a closed load with patience 0s never ends: who is not served comes again "
                 "at once; give it patience, or make it open"
             )
-        if scenario.sim.warmup_s > 0 and not (
-            isinstance(scenario.load, OpenLoad) and scenario.load.arrivals.trace is None
-        ):
-            raise BadModel("sim: warmup goes with arrivals at a rate, not with a trace or users")
         for index in range(len(scenario.pools)):
             self.pool_model(index)
+
+
+def _outages(outages: Sequence[Outage]) -> tuple[tuple[int, int], ...]:
+    return tuple(
+        (round(one.at_s * SECOND_US), round((one.at_s + one.for_s) * SECOND_US)) for one in outages
+    )
+
+
+def _refill_us(bucket: LaunchBucket | None) -> int:
+    return 0 if bucket is None else max(1, round(SECOND_US / bucket.refill_per_s))
+
+
+def _region_model(region: Region) -> RegionModel:
+    return RegionModel(
+        name=region.name,
+        max_workers=1 << 30 if region.max_workers is None else region.max_workers,
+        burst=0 if region.launch_bucket is None else region.launch_bucket.burst,
+        refill_us=_refill_us(region.launch_bucket),
+        outages_us=_outages(region.outages),
+    )
 
 
 def _lives(mean_s: float | None, rng: np.random.Generator, count: int) -> Ints:

@@ -7,7 +7,7 @@ launch, so that two policies, and two engines, see the same day.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -90,6 +90,30 @@ class Kill:
     draw: float
 
 
+class Limits(Protocol):
+    """What a provider allows; as PoolModel says, to a pool, or to all in a region."""
+
+    @property
+    def max_workers(self) -> int: ...
+    @property
+    def burst(self) -> int: ...
+    @property
+    def refill_us(self) -> int: ...
+    @property
+    def outages_us(self) -> tuple[tuple[int, int], ...]: ...
+
+
+@dataclass(frozen=True)
+class RegionModel:
+    """Limits that pools have together, beside each one's own."""
+
+    name: str
+    max_workers: int = 1 << 30
+    burst: int = 0
+    refill_us: int = 0
+    outages_us: tuple[tuple[int, int], ...] = ()
+
+
 @dataclass(frozen=True)
 class PoolModel:
     """What a pool is. Absent limits are ``NEVER_US`` or 0 as said."""
@@ -117,6 +141,8 @@ class PoolModel:
     expiry_us: int = NEVER_US
     """A worker that has been idle for so long goes."""
     kills: tuple[Kill, ...] = ()
+    region: RegionModel | None = None
+    """Where other pools are as well."""
     name: str = "default"
 
     def __post_init__(self) -> None:
@@ -158,7 +184,8 @@ class Day:
     begin_us: int
     end_us: int
     edges_us: Ints
-    """Ascending, from the first watched moment to ``end_us``: pool states are summed between."""
+    """Ascending, from the first watched moment to ``end_us`` at most: pool states are summed
+    between."""
     retry_us: Ints = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
     chain: int = 0
 
@@ -193,14 +220,16 @@ class Outcome:
 
     By session: ``wait_us`` until it was served, left or the end came, over all
     its attempts; ``outcome`` as above; ``at_us`` its first arrival;
-    ``interrupted``. ``areas[b]`` are worker-microseconds ready, booting, busy,
-    stopped between two edges; ``states[b]`` the counts just before edge b.
+    ``interrupted``; ``left`` how often it was turned away or gave up.
+    ``areas[b]`` are worker-microseconds ready, booting, busy, stopped between
+    two edges; ``states[b]`` the counts just before edge b.
     """
 
     at_us: Ints
     wait_us: Ints
     outcome: npt.NDArray[np.int8]
     interrupted: Flags
+    left: Ints
     areas: Ints
     states: Ints
     launches: int

@@ -11,6 +11,7 @@ from scenarios.model import Scenario
 from scenarios.policies import (
     Buffer,
     Fixed,
+    PerRequest,
     Policy,
     Predictive,
     Scaling,
@@ -22,7 +23,7 @@ from scenarios.policies import (
 from scenarios.pool import Pool
 from sim import chance
 from sim.arrivals import expected, recorded
-from sim.model import SECOND_US, BadModel, Floats, PolicyModel, PolicyPart
+from sim.model import NEVER_US, SECOND_US, BadModel, Floats, PolicyModel, PolicyPart
 from system.orchestrator.policy import Numbers
 
 FORECAST_POINTS = 1440
@@ -30,12 +31,17 @@ FORECAST_POINTS = 1440
 
 _SURVIVAL_SAMPLES = 4096
 
+_PASSIVE = PolicyPart("buffer", (1e9, 0.0, 0.0, 0.0, 0.0, 0.0))
+"""A buffer that may have no workers and misses a billion: it neither launches nor lets go."""
+
 
 def model(policy: Policy, pool: Pool, scenario: Scenario, forecast: Numbers = ()) -> PolicyModel:
     """The policy of a pool; ``forecast`` is needed by an M_t/G/inf policy only."""
     parts = [part for _, part in singles(policy)]
     if not parts:
         raise BadModel(f"policy {policy!r} is of no known kind")
+    if isinstance(policy, PerRequest):
+        return PolicyModel((_PASSIVE,), NEVER_US)
     return PolicyModel(
         tuple(_part(part, pool, scenario, forecast) for part in parts),
         round(policy.interval_s * SECOND_US),

@@ -16,7 +16,6 @@ from sim.meter import Meter
 from sim.model import (
     NEVER_US,
     RANK_FAILURE,
-    RANK_REFILL,
     RANK_SERVICE,
     RANK_TICK,
     SECOND_US,
@@ -25,6 +24,7 @@ from sim.model import (
     NeedsMoreDraws,
     PoolModel,
 )
+from sim.provider import Provider
 from sim.worker import Worker
 from sim.world import Clock
 from system.orchestrator.policy import (
@@ -51,6 +51,7 @@ class Pool:
         serves: Callable[[int], None],
         over: Callable[[int, bool], None],
         journal: Journal | None = None,
+        region: Provider | None = None,
     ) -> None:
         self.model = model
         self.queue: deque[int] = deque()
@@ -73,9 +74,10 @@ class Pool:
         self._place: dict[int, Worker] = {}
         self._starts = 0
         self._booting = self._idle = self._busy = self._leaving = 0
-        self._tokens_us = model.burst * model.refill_us
-        self._tokens_at_us = day.begin_us
-        self._refill_awaited = False
+        self._own = Provider(model, clock)
+        self._providers = [self._own] if region is None else [self._own, region]
+        for provider in self._providers:
+            provider.pools.append(self)
         self._memories = [MEMORIES[part.kind] for part in model.policy.parts]
 
     # --- beginning and policy ----------------------------------------------------
@@ -92,8 +94,7 @@ class Pool:
             self._stopped.append(worker)
         for kill in self.model.kills:
             self._at(kill.at_us, RANK_FAILURE, partial(self._kill, kill))
-        for _, to_us in self.model.outages_us:
-            self._at(to_us, RANK_REFILL, self.changed)
+        self._own.begin()
         self._at(self._clock.now_us, RANK_TICK, self._tick)
 
     def _tick(self) -> None:
@@ -102,7 +103,15 @@ class Pool:
             self._at(self._clock.now_us + self.model.policy.interval_us, RANK_TICK, self._tick)
 
     def changed(self) -> None:
-        """Something has happened: a policy without an interval decides."""
+        """Something has happened; it may have made room for other pools of the region."""
+        self.decide_if_asked()
+        for provider in self._providers[1:]:
+            for pool in provider.pools:
+                if pool is not self:
+                    pool.decide_if_asked()
+
+    def decide_if_asked(self) -> None:
+        """A policy without an interval decides on every event."""
         if self.model.policy.interval_us == 0:
             self._decide()
 
@@ -255,14 +264,14 @@ class Pool:
 
     def launch_for(self, session: int) -> bool:
         """Launch a worker for this session alone, which waits for it; False at the quota."""
-        if self.running >= self.model.max_workers:
+        if not self._may_run:
             return False
         self._launch_one(session)
         return True
 
     def _launch(self, count: int) -> None:
         for _ in range(count):
-            if self.running >= self.model.max_workers or self._is_out or not self._token():
+            if not self._may_run or not self._token():
                 return
             self._launch_one()
 
@@ -318,7 +327,7 @@ class Pool:
 
     def _start(self, count: int) -> None:
         for _ in range(count):
-            if not self._stopped or self.running >= self.model.max_workers or self._is_out:
+            if not self._stopped or not self._may_run:
                 return
             if self._starts >= len(self._day.start_us):
                 raise NeedsMoreDraws("starts")
@@ -337,30 +346,17 @@ class Pool:
         return worker
 
     @property
-    def _is_out(self) -> bool:
-        now_us = self._clock.now_us
-        return any(from_us <= now_us < to_us for from_us, to_us in self.model.outages_us)
+    def _may_run(self) -> bool:
+        """Whether there is capacity and quota for one more worker."""
+        return all(provider.has_room and not provider.is_out for provider in self._providers)
 
     def _token(self) -> bool:
-        """Take a launch token; where there is none, a policy without interval hears of the next."""
-        if self.model.burst == 0:
-            return True
-        now_us, each_us = self._clock.now_us, self.model.refill_us
-        self._tokens_us = min(
-            self.model.burst * each_us, self._tokens_us + now_us - self._tokens_at_us
-        )
-        self._tokens_at_us = now_us
-        if self._tokens_us >= each_us:
-            self._tokens_us -= each_us
-            return True
-        if self.model.policy.interval_us == 0 and not self._refill_awaited:
-            self._refill_awaited = True
-            self._at(now_us + each_us - self._tokens_us, RANK_REFILL, self._refilled)
-        return False
-
-    def _refilled(self) -> None:
-        self._refill_awaited = False
-        self.changed()
+        """Take a launch token of each provider, if all have one."""
+        if not all(provider.has_token() for provider in self._providers):
+            return False
+        for provider in self._providers:
+            provider.take_token()
+        return True
 
     # --- workers go ------------------------------------------------------------------
 

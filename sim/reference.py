@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from sim.model import (
     PoolModel,
 )
 from sim.pool import Pool
+from sim.provider import Provider
 from sim.world import Clock
 
 
@@ -46,8 +48,22 @@ class Reference:
     ) -> None:
         self._day = day = pools[0][1]
         self.clock = Clock(day.begin_us)
+        self._regions = {
+            model.region.name: Provider(model.region, self.clock)
+            for model, _ in pools
+            if model.region is not None
+        }
         self.pools = [
-            Pool(model, own, self.clock, self._served, self._over, journal) for model, own in pools
+            Pool(
+                model,
+                own,
+                self.clock,
+                partial(self._served, index),
+                self._over,
+                journal,
+                None if model.region is None else self._regions[model.region.name],
+            )
+            for index, (model, own) in enumerate(pools)
         ]
         count = day.sessions
         self._home = np.zeros(count, dtype=np.int64) if home is None else home
@@ -59,7 +75,8 @@ class Reference:
         self._outcome = np.full(count, ABSENT, dtype=np.int8)
         self._interrupted: Flags = np.zeros(count, dtype=np.bool_)
         self._left = np.zeros(count, dtype=np.int64)
-        self._begun = 0
+        self.server = np.full(count, -1, dtype=np.int64)
+        """By session the pool that serves it, or served it."""
 
     def run(self) -> list[Outcome]:
         """Simulate the day; one outcome per pool, which share what is known of sessions.
@@ -69,6 +86,8 @@ class Reference:
         """
         for pool in self.pools:
             pool.begin()
+        for region in self._regions.values():
+            region.begin()
         self._expect(0)
         self.clock.run(self._day.end_us)
         waiting = self._outcome == WAITING
@@ -81,6 +100,7 @@ class Reference:
                 self._wait_us,
                 self._outcome,
                 self._interrupted,
+                self._left,
                 pool.meter.areas,
                 pool.meter.states,
                 pool.launches,
@@ -129,7 +149,8 @@ class Reference:
         if taker is not None and taker is not home:
             taker.changed()
 
-    def _served(self, session: int) -> None:
+    def _served(self, pool: int, session: int) -> None:
+        self.server[session] = pool
         self._wait_us[session] += self.clock.now_us - self._since_us[session]
         self._outcome[session] = SERVED
 

@@ -35,21 +35,22 @@ def write(writer: RunWriter, case: Case, days: Sequence[Replication]) -> int:
 def _events(spans: Sequence[StageSpan], day: Replication, every: int) -> dict[str, Any]:
     """A row for every session and metric.
 
-    A session joins when it is served: connecting takes no time here. One that
+    Connecting takes the round trips of the region. A session that
     was never served has no join time, which the report counts as censored; one
     that still waits at the end has failed to join by then.
     """
     arrived = np.flatnonzero(day.outcome != ABSENT)
-    chosen = arrived[arrived >= day.before][::every]
+    chosen = arrived[(arrived >= day.before) & (day.at_us[arrived] >= 0)][::every]
     at_us, outcome = day.at_us[chosen], day.outcome[chosen]
     wait_s = day.wait_us[chosen] / 1e6
     served = outcome == SERVED
+    came_back = day.left[chosen] > 0
     gone = (outcome == ABANDONED) | (outcome == BLOCKED)
     interrupted = day.interrupted[chosen]
     metrics: dict[str, tuple[Floats, str]] = {
-        "pool.wait": (((wait_s > 0) | ~served).astype(np.float64), "ratio"),
+        "pool.wait": (((wait_s > 0) | ~served | came_back).astype(np.float64), "ratio"),
         "pool.wait_time": (wait_s, "s"),
-        "session.join_time": (np.where(served, wait_s, np.nan), "s"),
+        "session.join_time": (np.where(served, day.join_us[chosen] / 1e6, np.nan), "s"),
         "session.failed": ((~served & ~gone).astype(np.float64), "ratio"),
         "session.abandoned": (gone.astype(np.float64), "ratio"),
         "session.interrupted": (interrupted.astype(np.float64), "ratio"),

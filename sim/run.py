@@ -12,11 +12,25 @@ import numpy.typing as npt
 from scenarios.policies import Policy
 from sim import reference
 from sim.from_scenario import Case, Crowd, Sizes, with_in_progress
-from sim.model import ABSENT, Day, Flags, Ints, NeedsMoreDraws, Outcome, PoolModel
+from sim.model import (
+    ABSENT,
+    NEVER_US,
+    SECOND_US,
+    WAITING,
+    Day,
+    Flags,
+    Ints,
+    NeedsMoreDraws,
+    Outcome,
+    PoolModel,
+)
 
 Engine = Literal["fast", "simpy"]
 
 DRAWS_MAX: Final = 200_000_000
+
+JOIN_ROUND_TRIPS: Final = 8
+"""To connect: TCP, TLS and WebSocket 3, offer and answer 1, ICE 1, DTLS 2, the first frame 1."""
 
 
 class TooMuch(ValueError):
@@ -28,7 +42,9 @@ class Replication:
     """A simulated day: what became of its sessions, and one outcome per pool.
 
     ``session_us`` is how long each wanted to stay, ``before`` how many came
-    before second 0.
+    before second 0. ``left`` is how often each was turned away or gave up,
+    ``join_us`` from its first arrival until it was in: all waits, the times
+    that it stayed away between, and the round trips of connecting.
     """
 
     number: int
@@ -36,6 +52,8 @@ class Replication:
     wait_us: Ints
     outcome: npt.NDArray[np.int8]
     interrupted: Flags
+    left: Ints
+    join_us: Ints
     session_us: Ints
     before: int
     pools: tuple[Outcome, ...]
@@ -130,9 +148,42 @@ def _attempt(
     count = len(case.scenario.pools)
     chosen = [None] * count if policies is None else policies
     models = [
-        with_in_progress(case.pool_model(index, chosen[index]), crowd.in_progress)
+        with_in_progress(
+            case.pool_model(index, chosen[index]), case.in_progress(index, crowd.in_progress)
+        )
         for index in range(count)
     ]
+    found = _simulated(case, engine, models, days, homes, on_decisions)
+    if case.drains and (found[0][0].outcome == WAITING).any():
+        later = [replace(day, end_us=day.end_us + _drain_us(day)) for day in days]
+        drained = _simulated(case, engine, models, later, homes, on_decisions)
+        if not (drained[0][0].outcome == WAITING).any():
+            found = drained
+    outcomes, server = found
+    first = outcomes[0]
+    return Replication(
+        number,
+        first.at_us,
+        first.wait_us,
+        first.outcome,
+        first.interrupted | _reaped(case, homes, crowd, first),
+        first.left,
+        first.wait_us + _away_us(days[0], first) + _connecting_us(case, server),
+        crowd.session_us,
+        crowd.before,
+        tuple(outcomes),
+    )
+
+
+def _simulated(
+    case: Case,
+    engine: Engine,
+    models: Sequence[PoolModel],
+    days: Sequence[Day],
+    homes: Ints,
+    on_decisions: Callable[[int, Log], None] | None,
+) -> tuple[list[Outcome], Ints]:
+    """An outcome per pool, and by session the pool that served it."""
     if engine == "simpy":
         world = reference.Reference(list(zip(models, days, strict=True)), homes, case.overflow)
         for pool in world.pools:
@@ -141,19 +192,15 @@ def _attempt(
         if on_decisions is not None:
             for index, pool in enumerate(world.pools):
                 on_decisions(index, pool.log or [])
-    else:
-        outcomes = _fast(models, days, homes)
-    first = outcomes[0]
-    return Replication(
-        number,
-        first.at_us,
-        first.wait_us,
-        first.outcome,
-        first.interrupted | _reaped(case, homes, crowd, first),
-        crowd.session_us,
-        crowd.before,
-        tuple(outcomes),
-    )
+        return outcomes, world.server
+    return _fast(models, days, homes), homes
+
+
+def _drain_us(day: Day) -> int:
+    """One worker would have served everybody by then."""
+    held = day.hold_us[day.hold_us < NEVER_US]
+    boots = day.boot_us[day.boot_us < NEVER_US]
+    return int(held.sum() + day.scrub_us.sum() + boots.max(initial=0) + SECOND_US)
 
 
 def _fast(models: Sequence[PoolModel], days: Sequence[Day], homes: Ints) -> list[Outcome]:
@@ -168,6 +215,7 @@ def _fast(models: Sequence[PoolModel], days: Sequence[Day], homes: Ints) -> list
         np.zeros(count, dtype=np.int64),
         np.full(count, ABSENT, dtype=np.int8),
         np.zeros(count, dtype=np.bool_),
+        np.zeros(count, dtype=np.int64),
         np.zeros((0, 4), dtype=np.int64),
         np.zeros((0, 4), dtype=np.int64),
         0,
@@ -177,7 +225,7 @@ def _fast(models: Sequence[PoolModel], days: Sequence[Day], homes: Ints) -> list
     for index, (model, day) in enumerate(zip(models, days, strict=True)):
         mine = homes == index
         found = engine.simulate(model, _part(day, mine))
-        for name in ("at_us", "wait_us", "outcome", "interrupted"):
+        for name in ("at_us", "wait_us", "outcome", "interrupted", "left"):
             getattr(whole, name)[mine] = getattr(found, name)
         outcomes.append(
             replace(
@@ -201,6 +249,20 @@ def _part(day: Day, mine: Flags) -> Day:
         retry_us=day.retry_us[mine] if len(day.retry_us) else day.retry_us,
         chain=int(mine[: day.chain].sum()),
     )
+
+
+def _away_us(day: Day, outcome: Outcome) -> Ints:
+    """How long each session stayed away between its attempts."""
+    if day.retry_us.shape[1] == 0:
+        return np.zeros(day.sessions, dtype=np.int64)
+    came_back = np.arange(day.retry_us.shape[1]) < outcome.left[:, np.newaxis]
+    away_us: Ints = np.where(came_back, np.maximum(day.retry_us, 0), 0).sum(axis=1)
+    return away_us
+
+
+def _connecting_us(case: Case, server: Ints) -> Ints:
+    each_us = np.rint(JOIN_ROUND_TRIPS * case.rtts_s * 1e6).astype(np.int64)
+    return np.asarray(each_us[server])
 
 
 def _reaped(case: Case, homes: Ints, crowd: Crowd, outcome: Outcome) -> Flags:

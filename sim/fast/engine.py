@@ -11,7 +11,9 @@ from system.orchestrator.policy import MEMORIES, OBSERVATION_FIELDS
 
 def unsupported(pool: PoolModel) -> str:
     """What keeps the fast engine from simulating this pool; empty if nothing does."""
-    return "killing chosen workers" if pool.kills else ""
+    if pool.kills:
+        return "killing chosen workers"
+    return "" if pool.region is None else "a region whose limits several pools share"
 
 
 def simulate(pool: PoolModel, day: Day) -> Outcome:
@@ -82,6 +84,7 @@ def simulate(pool: PoolModel, day: Day) -> Outcome:
         wait_us,
         crowd.outcome,
         crowd.interrupted,
+        crowd.queued[:, state.LEFT].astype(np.int64),
         meter[:-1, 5:],
         meter[:, 1:5],
         int(now[state.LAUNCHES]),

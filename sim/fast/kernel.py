@@ -87,7 +87,7 @@ put, first, take = queue.put, queue.first, queue.take
 mark, close, open_up = fleet.mark, fleet.close, fleet.open_up
 occupy, release, rest, ready = fleet.occupy, fleet.release, fleet.rest, fleet.ready
 new_worker, lose, follow = fleet.new_worker, fleet.lose, fleet.follow
-running, launch_one = control.running, control.launch_one
+running, launch_one, is_out = control.running, control.launch_one, control.is_out
 act, ask_policy = control.act, control.ask_policy
 _RANKS = queue.RANKS
 _INDEX_BITS, _INDEX_MASK = queue.INDEX_BITS, queue.INDEX_MASK
@@ -385,7 +385,11 @@ def simulate(
             sessions[session, WAITS_SINCE] = now_us
             if now[FREE] > 0:
                 pass
-            elif limits[PER_REQUEST] != 0 and running(now) < limits[MAX_WORKERS]:
+            elif (
+                limits[PER_REQUEST] != 0
+                and running(now) < limits[MAX_WORKERS]
+                and not is_out(now, outages)
+            ):
                 outcome[session] = WAITING
                 launch_one(now, heap, far, heads, workers, meter, boot_us, boot_fails, session)
                 session = -1

@@ -9,6 +9,7 @@ import numpy as np
 from scenarios.policies import (
     Buffer,
     Fixed,
+    PerRequest,
     Policy,
     Predictive,
     Scaling,
@@ -109,6 +110,8 @@ def _wants(part: Scaling, load: Floats) -> Floats:
             return load / part.utilisation
         case Predictive():
             return load + (part.headroom if isinstance(part.headroom, int) else 0.0)
+        case PerRequest():
+            return load
         case Schedule():
             most = [step.warm for step in part.steps if isinstance(step.warm, int)]
             return load + (sum(most) / len(most) if most else 0.0)

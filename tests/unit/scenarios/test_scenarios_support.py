@@ -15,6 +15,9 @@ WAIT = 'gates: [{id: wait, metric: pool.wait_time, stat: p95, "<=": 2s%s}]\n'
 USES = {
     "network": "network: {rtt: 40ms}\n",
     "source.clip": "stream: {source: clip}\n",
+    "load.retry": "load:\n  model: open\n  patience: 5s\n  retry: {after: 10s}\n" + STAGES,
+    "regions": "regions: [{name: eu, rtt: 20ms}]\n"
+    "pool: {region: eu, policy: {kind: fixed, size: 1}}\n",
     "load.capacity": "load: {model: capacity, from: 1, step: 1, hold: 5s, max: 4}\n" + WAIT % "",
     "arrivals.trace": "load:\n  model: open\n  arrivals: {trace: a.csv, time: t, session: s}\n",
     "pools": "pool:\n  - {name: a, share: 100%, policy: {kind: fixed, size: 1}}\n"
@@ -24,6 +27,7 @@ USES = {
     "policy.predictive": "pool: {policy: {kind: predictive, method: ewma}}\n",
     "policy.mtginf": "pool: {policy: {kind: predictive, method: mtginf}}\n",
     "policy.two-tier": "pool: {policy: {kind: two-tier, warm: 1, stopped: 1}}\n",
+    "policy.per-request": "pool: {policy: {kind: per-request, idle: 10min}}\n",
     "policy.max": "pool: {policy: [{kind: fixed, size: 1}, {kind: buffer, warm: 1}]}\n",
     "gate.strict": WAIT % ", strict: true",
     "gate.abort": WAIT % ", abort: {after: 5s}",
@@ -41,6 +45,7 @@ USES = {
             "start.empirical": "start: {dist: empirical, file: a.csv, column: s}",
             "scrub.random": "scrub: {dist: exponential, mean: 2s}",
             "release": "release: false",
+            "orphans": "orphans: {share: 5%, lease: 2min}",
             "reap": "reap: 10min",
         }.items()
     },

@@ -120,16 +120,6 @@ BAD = {
     "initial above max": ("max_workers: 60", "max_workers: 60\n  initial: 61"),
     "negative length": ("mean: 5min", "mean: -5min"),
     "impossible share": ("max_workers: 60", "max_workers: 60\n  boot_failure: 120%"),
-    "warm-up of users": (
-        "model: open",
-        "model: closed\n  users: 3",
-        "rate: 1/min, ",
-        "",
-        ", rate: 3/min",
-        "",
-        "sim: {",
-        "sim: {warmup: 1min, ",
-    ),
     "loss that never scales": ("{dist: exponential, mean: 60s}", "0s", "warm: 6", "warm: 0"),
 }
 

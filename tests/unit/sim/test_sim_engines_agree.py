@@ -129,7 +129,7 @@ def test_both_engines_give_every_session_the_same_wait(block: int) -> None:
         pool, drawn = fuzzed(seed)
         expected = reference.simulate(pool, drawn)
         got = engine.simulate(pool, drawn)
-        for name in ("outcome", "wait_us", "at_us", "interrupted", "areas", "states"):
+        for name in ("outcome", "wait_us", "at_us", "interrupted", "left", "areas", "states"):
             assert np.array_equal(getattr(got, name), getattr(expected, name)), (seed, name, pool)
         assert (got.launches, got.decisions) == (expected.launches, expected.decisions), seed
 
