@@ -8,8 +8,10 @@ that came; the count of the censored stands beside it.
 
 Intervals of a measured run resample whole sessions, because the samples of one
 session resemble each other: an interval over single frames or inputs would be
-far too narrow. With several replications the figure is the mean of theirs, and
-the interval is Student's over them. What is weighted by time has no interval
+far too narrow. With several replications a mean is over all samples, whichever
+replication they are from (few arrivals on a quiet day must not count as much as
+many on a busy one), other statistics are the mean of the replications', and
+intervals are Student's over replications. What is weighted by time has no interval
 with one replication: its samples are one trajectory.
 """
 
@@ -101,20 +103,31 @@ def _unweighted(values: Floats) -> dict[str, float]:
 def _over_replications(
     samples: Samples, pooled: dict[str, float], wanted: list[str]
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-    """Average what each replication found; where one found no number, pool them instead."""
+    """Over replications; where one found no number, all samples are pooled instead."""
     days = [point_statistics(day) for day in samples.by_day()]
     values, ci95 = dict(pooled), {}
     for stat in STATISTICS:
         found = np.array([day[stat] for day in days])
         if stat in EXTREMES or not np.isfinite(found).all():
             continue
-        values[stat] = float(found.mean())
+        spread = found
+        if stat == "mean" and samples.weights_s is None:
+            spread = _residuals(samples, found)
+        else:
+            values[stat] = float(found.mean())
         if stat in wanted and len(days) > 1:
             t = student.quantile(0.975, len(days) - 1)
-            half = t * float(found.std(ddof=1)) / math.sqrt(len(days))
+            half = t * float(spread.std(ddof=1)) / math.sqrt(len(days))
             most = 1.0 if samples.metric.unit == "ratio" else math.inf
             ci95[stat] = (max(values[stat] - half, 0.0), min(values[stat] + half, most))
     return values, ci95
+
+
+def _residuals(samples: Samples, means: Floats) -> Floats:
+    """By replication how far it pulls the mean of all samples, a ratio of two sums."""
+    counts = np.array([float(np.isfinite(day.values).sum()) for day in samples.by_day()])
+    ratio = float((means * counts).sum() / counts.sum())
+    return np.asarray((means - ratio) * counts / counts.mean())
 
 
 def _statistics(
