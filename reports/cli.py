@@ -199,11 +199,19 @@ def _print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _tell_github(assessments: Sequence[Assessment]) -> None:
-    """Standard output may belong to a JSON document; GitHub reads the other as well."""
+    """Tell each thing once; runs that were judged together have their gates in common.
+
+    Standard output may belong to a JSON document; GitHub reads the other as well.
+    """
+    outcomes = {tuple(result.verdict for result in one.gates) for one in assessments}
+    if len(outcomes) == 1:
+        assessments = assessments[-1:]
+    lines: dict[str, None] = {}
     for assessment in assessments:
         append_summary(assessment, os.environ)
-        for line in workflow_commands(assessment, os.environ):
-            click.echo(line, err=True)
+        lines |= dict.fromkeys(workflow_commands(assessment, os.environ))
+    for line in lines:
+        click.echo(line, err=True)
 
 
 def _guarded(work: Callable[[], T]) -> T:

@@ -154,7 +154,9 @@ def _delta(assessment: Assessment, metric: str, stat: str) -> str:
     if center is None or not 0 < value < float("inf"):
         return ""
     count = len(assessment.history.runs)
-    return f"{value / center - 1:+.1%} on {count} baseline run{'' if count == 1 else 's'}"
+    change = round(100 * (value / center - 1), 1)
+    told = f"{change:+.1f} %" if change else "unchanged"
+    return f"{told} against {count} baseline run{'' if count == 1 else 's'}"
 
 
 def _with_interval(value: float, interval: tuple[float, float] | None, unit: str) -> str:

@@ -147,6 +147,17 @@ def test_runs_of_two_scenarios_are_not_judged_together(day: Path, make_run: Make
     assert "is of another scenario than" in result.stderr
 
 
+def test_github_is_told_once_of_runs_that_were_judged_together(
+    day: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    result = CliRunner().invoke(group, ["gate", str(day / "r4"), str(day / "r5")])
+    assert len(set(result.stderr.splitlines())) == len(result.stderr.splitlines()) > 0
+    assert summary.read_text().count("## Gates") == 1
+
+
 def test_two_builds_that_took_turns_are_gated(day: Path, tmp_path: Path) -> None:
     """Each of five runs is compared with itself: no change, so it passes."""
     runs = []
@@ -220,7 +231,7 @@ def test_a_broken_baseline_is_told_in_one_line(
 
 def test_the_report_shows_the_change_and_the_earlier_distributions(day: Path, kept: Path) -> None:
     assessment = _assess(day / "r6", kept)
-    assert all("on 5 baseline runs" in one.delta for one in key_figures(assessment))
+    assert all("against 5 baseline runs" in one.delta for one in key_figures(assessment))
     with mpl.rc_context(style()):
         drawn = spread(assessment)
     assert drawn is not None

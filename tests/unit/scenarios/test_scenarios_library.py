@@ -17,6 +17,7 @@ FILES = sorted(LIBRARY.glob("*.yaml"))
 MEANT_FOR: dict[str, Host] = {
     "demo": "measured",
     "ci": "measured",
+    "compare": "measured",
     "capacity": "measured",
     "steady": "measured",
     "worker-crash": "measured",
@@ -50,7 +51,7 @@ def test_nothing_in_a_file_is_impossible_for_the_host_it_is_meant_for(path: Path
         assert REFUSED[host][use.feature] == NOT_YET, use.text
 
 
-@pytest.mark.parametrize("name", ["demo", "ci", "steady"])
+@pytest.mark.parametrize("name", ["demo", "ci", "compare", "steady"])
 def test_a_file_that_is_run_today_is_supported_today(name: str) -> None:
     load(LIBRARY / f"{name}.yaml")
 
