@@ -18,7 +18,7 @@ PHASE_OWNERS = {
     "ws": "signaling",
     "allocate": "orchestrator",
     "queue": "pool",
-    "sdp": "signaling",
+    "sdp": "worker",
     "ice": "network",
     "dtls": "worker",
     "first_packet": "worker",

@@ -40,7 +40,7 @@ def slowest_phase(assessment: Assessment) -> str:
     name = str(sums.idxmax())
     return (
         f"{100 * float(sums[name]) / total:.0f} % of the time to join is spent in "
-        f"{name.replace('_', ' ')}, which is the {PHASE_OWNERS[name]}'s."
+        f"{name.replace('_', ' ')} ({PHASE_OWNERS[name]})."
     )
 
 

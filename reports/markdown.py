@@ -16,7 +16,7 @@ def markdown(assessment: Assessment) -> str:
     lines = [f"# {assessment.verdict.word}: {info.name}", "", assessment.verdict.reason, ""]
     lines += ["; ".join(facts(assessment)) + ".", ""]
     lines += _table(
-        ["", "", "", "", ""],
+        ["figure", "", "spread", "change", "samples"],
         [
             [f"**{figure.name}**", figure.value, figure.detail, figure.delta, figure.samples]
             for figure in highlights.key_figures(assessment)
