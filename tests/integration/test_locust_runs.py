@@ -117,6 +117,7 @@ async def test_two_processes_share_one_schedule_and_a_failed_gate_is_exit_code_1
     run = await locust(
         *("--scenario", file, "--run-dir", str(out), "--processes", "2"),
         *("--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port),
+        *("--json-file", str(tmp_path / "locust")),
     )
     assert judged(run, out, 1), run.output
     assert [gate["verdict"] for gate in read_json(out, "gates.json")] == ["FAIL"]
@@ -127,6 +128,7 @@ async def test_two_processes_share_one_schedule_and_a_failed_gate_is_exit_code_1
     assert {begun[f"v{index}"] for index in (1, 3)} == {"locust-1"}
     for row in ("JOIN ", "INPUT ", "STREAM "):
         assert row in run.output
+    check_table(json.loads((tmp_path / "locust.json").read_text()), out)
     (tmp_path / "day.csv").unlink()
     assert [(*span,) for span in RunReader(out).spans] == [("trace", 0.0, 4.0, True)]
 
