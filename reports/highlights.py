@@ -11,7 +11,18 @@ from scenarios.quantities import render
 from system.protocol.metrics import METRICS
 
 _COMPARED = ("mean", "p50", "p95")
-_UNNAMED = {"abandoned": "waited longer than their patience"}
+_REFUSAL = "session.error"
+_WRONG = {
+    "session.failed": "failed",
+    "session.abandoned": "abandoned",
+    "session.interrupted": "interrupted",
+    _REFUSAL: "refused",
+    "input.lost": "input lost",
+}
+_UNNAMED = {
+    "abandoned": "waited longer than their patience",
+    "input lost": "no frame showed it within 2 s",
+}
 
 BY_CHANCE = (
     "By chance: how far one run like this is off, 95 % of the time, if the model is right. "
@@ -32,7 +43,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Failure:
-    """Sessions that broke in the same way; ``between_s``: first and last, seconds of the run."""
+    """What went wrong in the same way; ``between_s``: first and last, seconds of the run."""
 
     what: str
     reason: str
@@ -77,11 +88,15 @@ def key_figures(assessment: Assessment) -> list[Figure]:
 
 
 def failures(assessment: Assessment) -> list[Failure]:
-    """Group failed, abandoned and interrupted sessions by reason, commonest first."""
+    """Group sessions that broke, refusals and lost inputs by reason, commonest first.
+
+    A refusal is what the system told a viewer whose session went on.
+    """
     found: list[Failure] = []
-    for what in ("failed", "abandoned", "interrupted"):
-        rows = assessment.run.rows(f"session.{what}")
-        rows = rows[rows["value"] == 1.0]
+    for event, what in _WRONG.items():
+        rows = assessment.run.rows(event)
+        if event != _REFUSAL:
+            rows = rows[rows["value"] == 1.0]
         unnamed = _UNNAMED.get(what, "no reason given")
         by_reason: dict[str, list[float]] = {}
         for text, at_s in zip(rows["attrs"], happened_s(rows).tolist(), strict=True):

@@ -55,12 +55,12 @@ def markdown(assessment: Assessment) -> str:
         lines += _table(["", "fault", "at", "hit", "viewers", "pictures again after"], rows)
     broken = highlights.failures(assessment)
     if broken:
-        lines += ["## Sessions that broke", ""]
+        lines += ["## Errors", ""]
         rows = [
             [one.what, one.reason, str(one.count), *(moment(at_s) for at_s in one.between_s)]
             for one in broken
         ]
-        lines += _table(["what", "reason", "sessions", "first", "last"], rows)
+        lines += _table(["what", "reason", "times", "first", "last"], rows)
     compared = highlights.against_model(assessment)
     if compared:
         lines += ["## Model and measurement", ""]

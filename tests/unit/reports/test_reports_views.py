@@ -133,9 +133,11 @@ def test_github_gets_a_summary_and_an_annotation_per_failed_gate(
 def test_failures_are_grouped_with_when_they_were_first_and_last_seen(make_run: Maker) -> None:
     extra = [event(t, f"x{t}", "hold", "session.interrupted", 1.0, code="worker_lost")
              for t in (20.0, 31.5, 25.0)]  # fmt: skip
+    extra += [event(t, "x20.0", "hold", "session.error", None, code="busy") for t in (21.0, 22.0)]
     found = failures(assess(RunReader(make_run(failed=(7,), extra_events=extra))))
     assert [(one.what, one.reason, one.count) for one in found] == [
         ("interrupted", "worker_lost", 3),
+        ("refused", "busy", 2),
         ("failed", "ice_failed", 1),
     ]
     assert found[0].between_s == (20.0, 31.5)
