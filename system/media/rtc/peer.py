@@ -109,8 +109,23 @@ class Peer(RTCPeerConnection):
                 await super().close()
         except TimeoutError:
             logger.warning("peer.close_timed_out")
+        except Exception as error:  # noqa: BLE001 - a description applied by half led here
+            logger.info("peer.close_failed", error=type(error).__name__)
+            await self._close_pieces()
         await self._cancel_consent()
         self.link.media_sink = None
+
+    async def _close_pieces(self) -> None:
+        """What aiortc's own close leaves, when it stumbles over a part that was never made."""
+        pieces = [
+            *(transceiver.stop() for transceiver in self.getTransceivers()),
+            *(dtls.stop() for dtls in self._dtls),
+            *(dtls.transport.stop() for dtls in self._dtls),
+        ]
+        for piece in pieces:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(SETUP_GRACE_S):
+                    await piece
 
     async def _await_connecting(self) -> None:
         pending = self._connecting - {asyncio.current_task()}
