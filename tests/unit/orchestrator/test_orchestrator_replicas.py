@@ -7,6 +7,7 @@ from typing import Any
 
 from test_orchestrator_reconciler import Bench, NotingProvider
 
+from system.orchestrator.clock import Clock
 from system.orchestrator.metrics import Metrics
 from system.orchestrator.notices import Notices
 from system.orchestrator.pools import PoolSpec
@@ -29,7 +30,7 @@ class Replica(Bench):
             self.provider,
             Notices(self.store, self.ledger),
             self.metrics,
-            clock=lambda: first.monotonic_s,
+            clock=Clock(monotonic=lambda: first.monotonic_s),
         )
 
 
