@@ -15,10 +15,13 @@ from scenarios.load import ClosedLoad, OpenLoad
 from scenarios.model import Scenario
 from scenarios.policies import Schedule, singles
 from system.stack.config import PoolConfig, StackConfig, StreamConfig
-from system.stack.errors import BadConfig
+from system.stack.errors import AddressInUse, BadConfig
+from system.stack.listen import listen
 
 PREFLIGHT_S: Final = 5.0
 """How long a host may take to accept a connection before the test is given up."""
+
+_WITHOUT_PAGE: Final = ("list_commands", "show_task_ratio", "show_task_ratio_json")
 
 WORKERS_READY_S: Final = 60.0
 NICE: Final = 5
@@ -160,3 +163,21 @@ def with_viewers(scenario: Scenario, users: int) -> Scenario:
         raise TypeError("an open load has no number of viewers")
     field = "users" if isinstance(load, ClosedLoad) else "max_users"
     return scenario.model_copy(update={"load": load.model_copy(update={field: users})})
+
+
+def web_port_is_free(options: Mapping[str, Any]) -> None:
+    """See that Locust's web page can be served: Locust itself ends with two tracebacks.
+
+    Raises:
+        Refusal: it cannot, and what to do.
+    """
+    if any(options.get(name) for name in ("headless", *_WITHOUT_PAGE)):
+        return
+    host = "" if options["web_host"] == "*" else options["web_host"]
+    try:
+        listen(host or "0.0.0.0", options["web_port"]).close()
+    except AddressInUse as error:
+        what = str(error).partition(";")[0]
+        raise Refusal(
+            f"Locust's web page: {what}; give another --web-port, or --headless"
+        ) from None

@@ -66,6 +66,7 @@ def _checked(options: dict[str, Any]) -> Settings:
     else:
         try:
             settings = _options.check(options)
+            _target.web_port_is_free(options)
             if settings.host is not None:
                 _target.preflight(settings.host)
         except Refusal as refusal:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
+import pytest
 from locust_run import free_port, locust
+
+from loadtest._refusal import Refusal
+from loadtest._target import web_port_is_free
 
 SMALL = """\
 version: 1
@@ -48,3 +53,14 @@ async def test_refusals_come_before_processes_are_forked(tmp_path: Path) -> None
     assert run.code == 2
     assert run.output.count("no such file") == 1
     assert "Starting Locust" not in run.output
+
+
+def test_a_taken_port_of_the_web_page_is_refused_before_locust_starts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        page = {"headless": False, "web_host": "127.0.0.1", "web_port": port}
+        with pytest.raises(Refusal, match=rf"port {port} .* in use; give another --web-port"):
+            web_port_is_free(page)
+        web_port_is_free({**page, "headless": True})
+        web_port_is_free({**page, "list_commands": True})
+    web_port_is_free(page)
