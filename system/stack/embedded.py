@@ -8,6 +8,7 @@ or interrupted ``start``, or a ``kill -9`` of this process.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -24,7 +25,7 @@ import psutil
 
 from system.protocol import tokens
 from system.protocol.messages import WorkerView
-from system.stack import arguments, remains
+from system.stack import arguments, reach, remains
 from system.stack.component import Component, child_environment, log_tail
 from system.stack.config import StackConfig
 from system.stack.errors import StackError
@@ -189,8 +190,9 @@ class EmbeddedStack:
         self.url = f"ws://{authority(signaling)}"
         self.http_url = f"http://{authority(signaling)}"
         self.orchestrator_url = f"http://{authority(orchestrator)}"
-        self.log_dir = config.log_dir or Path(tempfile.mkdtemp(prefix="remote-render-"))
-        self.log_dir.mkdir(parents=True, exist_ok=True)
+        if config.store_url is not None:
+            reach.store(config.store_url)
+        self.log_dir = self._make_log_dir()
         self._lifeline = Lifeline()
         self.store_url = config.store_url or self._start_store()
         pools = self.log_dir / "pools.json"
@@ -221,6 +223,18 @@ class EmbeddedStack:
         keys = tokens.Keys.from_secret(self.secret) if self.secret else None
         self._api = PoolApi(self.orchestrator_url, keys)
         self._wait_workers(self._api, deadline)
+
+    def _make_log_dir(self) -> Path:
+        try:
+            if self.config.log_dir is None:
+                return Path(tempfile.mkdtemp(prefix="remote-render-"))
+            self.config.log_dir.mkdir(parents=True, exist_ok=True)
+            if not os.access(self.config.log_dir, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, "not writable")
+        except OSError as error:
+            where = self.config.log_dir or tempfile.gettempdir()
+            raise StackError(f"logs cannot be written to {where}: {error.strerror}") from None
+        return self.config.log_dir
 
     def _start_store(self) -> str:
         self._store = EmbeddedValkey()

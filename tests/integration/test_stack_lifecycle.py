@@ -142,6 +142,18 @@ async def test_only_a_token_holder_joins_a_stack_with_a_secret(running: Embedded
         await join(None)
 
 
+@pytest.mark.parametrize("url", ["redis://:hidden@127.0.0.1:1/0", "unix:///nowhere/valkey.sock"])
+def test_a_store_that_is_not_there_is_said_at_once(url: str) -> None:
+    with pytest.raises(StackError, match=r"^store: .*; start a server there") as told:
+        EmbeddedStack(small(store_url=url)).start()
+    assert "hidden" not in str(told.value)
+
+
+def test_logs_that_cannot_be_written_are_said_in_one_line() -> None:
+    with pytest.raises(StackError, match=r"^logs cannot be written to /proc/logs: "):
+        EmbeddedStack(small(log_dir=Path("/proc/logs"))).start()
+
+
 def test_a_worker_is_handed_its_own_token_and_no_secret(running: EmbeddedStack) -> None:
     keys = tokens.Keys.from_secret(running.secret)
     for worker_id, pid in running.worker_pids().items():
