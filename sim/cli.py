@@ -214,9 +214,7 @@ def replay_command(log: Path, pool_config: Path | None, as_json: str | None) -> 
     policies = {}
     if pool_config is not None:
         specs = guarded(lambda: pools.load(pool_config))
-        policies = {
-            spec.name: replay.parameters_of(spec.policy, spec.max_workers) for spec in specs
-        }
+        policies = {spec.name: replay.parameters_of(spec) for spec in specs}
     found = guarded(lambda: replay.replay(_lines(log), policies))
     same = found.decisions - len(found.different)
     if as_json:

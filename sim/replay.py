@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from system.orchestrator.boots import BootTimes
 from system.orchestrator.policy import (
     ALL,
     LAUNCH,
@@ -21,10 +22,13 @@ from system.orchestrator.policy import (
     Numbers,
 )
 from system.orchestrator.policy.combined import highest
-from system.orchestrator.pools import BadPool
+from system.orchestrator.pools import BadPool, PoolSpec
 from system.orchestrator.pools import policy as live_policy
 
 EVENT = "policy.decided"
+
+_BY_THE_CLOCK = ("schedule", "mtginf")
+"""Kinds whose parameters are not in a pool's configuration alone."""
 
 _ACTIONS = (("launch", LAUNCH), ("terminate", TERMINATE), ("start", START), ("stop", STOP))
 
@@ -103,10 +107,12 @@ def _asked(part: _Part, observation: Numbers, memory: Numbers, number: int) -> D
         ) from None
 
 
-def parameters_of(given: Mapping[str, Any], max_workers: int | None) -> list[Numbers]:
+def parameters_of(pool: PoolSpec) -> list[Numbers]:
     """The parameters of each part of a policy of a ``--pool-config`` file; raises BadLog."""
     try:
-        return [part.parameters for part in live_policy(given, max_workers).parts]
+        lead_s = BootTimes(pool.boot, seed=pool.seed).mean_s
+        found = live_policy(pool.policy, pool.max_workers, lead_s=lead_s)
+        return [part.parameters for part in found.parts]
     except BadPool as error:
         raise BadLog(str(error)) from None
 
@@ -140,6 +146,11 @@ def _parts(
         if kind not in ALL:
             raise BadLog(f"line {number}: policy kind {kind!r} is none of {', '.join(ALL)}")
         parameters = _numbers(one.get("parameters"))
+        if not parameters and kind in _BY_THE_CLOCK:
+            raise BadLog(
+                f"line {number}: a {kind} policy counts from when its orchestrator started, and "
+                "the line does not carry its parameters: it cannot be asked again"
+            )
         if not parameters and len(known) == len(listed):
             parameters = tuple(known[index])
         if not parameters:

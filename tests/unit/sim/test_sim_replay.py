@@ -10,6 +10,7 @@ from test_sim_policies import OWN
 
 from sim.replay import BadLog, replay
 from system.orchestrator.policy import ALL, MEMORIES, OBSERVATION_FIELDS
+from system.orchestrator.policy.combined import highest
 
 
 def log_of(kind: str, decisions: int = 200) -> list[str]:
@@ -52,6 +53,31 @@ def test_a_changed_action_is_found() -> None:
     assert replay(lines).different
 
 
+def combined(change: int = 0) -> str:
+    """A decision of two policies: each has its own parameters and memory."""
+    seen = (10.0, 1.0, 2.0, 0.0, 0.0, 3.0, 3.0, 3.0, 1.0, 1.0)
+    kinds = ("buffer", "target")
+    parameters = [(2.0, 0.0, 0.0, 9.0, 0.0, 0.0, *OWN.get(kind, ())) for kind in kinds]
+    asked = list(zip(kinds, parameters, strict=True))
+    actions = highest([ALL[kind](seen, given, MEMORIES[kind]) for kind, given in asked])
+    record = {
+        "event": "policy.decided",
+        "kind": "max",
+        "observation": dict(zip(OBSERVATION_FIELDS, seen, strict=True)),
+        "parts": [
+            {"kind": kind, "parameters": given, "memory": MEMORIES[kind]} for kind, given in asked
+        ],
+        "launch": int(actions[0]) + change,
+        "terminate": int(actions[1]),
+    }
+    return json.dumps(record)
+
+
+def test_policies_that_decide_together_are_asked_together() -> None:
+    assert replay([combined()]).different == []
+    assert replay([combined(1)]).different
+
+
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
@@ -59,6 +85,11 @@ def test_a_changed_action_is_found() -> None:
         (['{"event": "policy.decided", "kind": "other"}'], "'other' is none of"),
         (['{"event": "policy.decided", "kind": "fixed"}'], "parameters of pool 'default'"),
         (['{"event": "policy.decided", }'], "not a JSON"),
+        (['{"event": "policy.decided", "kind": "schedule"}'], "counts from when"),
+        (['{"event": "policy.decided", "parts": 3}'], "parts is not a list"),
+        (['{"event": "policy.decided", "parts": []}'], "parts is empty"),
+        ([combined().replace('"parameters": [2.0, ', '"parameters": [')], "cannot be asked"),
+        ([combined().replace('"waiting": 3.0', '"waiting": "x"')], "not one of this version"),
     ],
 )
 def test_a_log_that_cannot_be_replayed_says_why(lines: list[str], words: str) -> None:
