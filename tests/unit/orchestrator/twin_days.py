@@ -212,6 +212,7 @@ def differences(case: Case) -> list[str]:
     ]
     again = replay(lived.decisions)
     found += again.different
+    found += [line for line in lived.others if '"event":"worker.failed"' not in line]
     asked = [decision_of(line) for line in lived.decisions]
     if case.model.policy.interval_us == 0:  # also asked when nothing has happened
         asked = [one for one in asked if any(one[1])]
