@@ -8,7 +8,7 @@ from test_orchestrator_twin import COMBINED
 
 pytestmark = pytest.mark.timeout(1800)
 
-DAYS = range(100, 130)
+DAYS = range(100, 112)
 
 
 @pytest.mark.parametrize("kind", [*twin_days.TIMELESS, "buffer+target"])
