@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -30,6 +30,9 @@ from sim.run import Engine, Replication, TooMuch, why_not_fast
 from sim.scale import Backend
 from system.orchestrator.pools import BadPool
 
+if TYPE_CHECKING:
+    from sim.plan.answer import Answer
+
 T = TypeVar("T")
 
 _file = click.argument("file", type=click.Path(path_type=Path))
@@ -37,6 +40,14 @@ _run_dir = click.option(
     "--run-dir", type=click.Path(path_type=Path), help="Where to write; default: runs/<id>."
 )
 _json = click.option("--json", "as_json", type=click.Choice(["-"]), help="Print JSON.")
+_backend = click.option(
+    "--backend",
+    type=click.Choice(["auto", "serial", "loky", "dask", "ray"]),
+    default="auto",
+    show_default=True,
+    help="Where days are simulated: here one by one, on all cores, or on a cluster.",
+)
+_cluster = click.option("--cluster", help="Address of the scheduler of dask or ray.")
 
 
 @click.group("sim")
@@ -48,14 +59,8 @@ def group() -> None:
 @_file
 @click.option("--replications", type=click.IntRange(1, 100_000), help="Default: as in FILE.")
 @click.option("--engine", type=click.Choice(["fast", "simpy"]), default="fast")
-@click.option(
-    "--backend",
-    type=click.Choice(["auto", "serial", "loky", "dask", "ray"]),
-    default="auto",
-    show_default=True,
-    help="Where replications run: here one by one, on all cores, or on a cluster.",
-)
-@click.option("--cluster", help="Address of the scheduler of dask or ray.")
+@_backend
+@_cluster
 @_run_dir
 @_json
 def run_command(
@@ -104,10 +109,20 @@ def run_command(
 @group.command("plan")
 @_file
 @click.option("--budget", help="Wall-clock time, e.g. 60s; default: as in FILE.")
+@_backend
+@_cluster
 @_run_dir
 @_json
-def plan_command(file: Path, budget: str | None, run_dir: Path | None, as_json: str | None) -> None:
+def plan_command(
+    file: Path,
+    budget: str | None,
+    backend: Backend,
+    cluster: str | None,
+    run_dir: Path | None,
+    as_json: str | None,
+) -> None:
     """Find the cheapest policy that keeps the gates of FILE; Ctrl-C gives the best so far."""
+    guarded(lambda: scale.check(backend, cluster))
     scenario = guarded(lambda: read_case(file)).scenario
     budget_s = 60.0 if scenario.plan is None else scenario.plan.budget_s
     if budget is not None:
@@ -116,8 +131,13 @@ def plan_command(file: Path, budget: str | None, run_dir: Path | None, as_json: 
         lambda: None if run_dir is None else rundir.new_run_dir(run_dir.name, run_dir.parent)
     )
     from sim.plan.command import planned, write_plan
+    from sim.plan.spread import Spread
 
-    answer = guarded(lambda: planned(scenario, budget_s))
+    def search() -> Answer:
+        parcel = scale.Parcel.of(scenario, loader.read(file))
+        return planned(scenario, budget_s, Spread(parcel, backend, cluster))
+
+    answer = guarded(search)
     if path is not None:
         guarded(lambda: write_plan(path, file, answer))
     if as_json:
@@ -181,6 +201,8 @@ def fit_command(
     def work() -> calibrate.Calibration:
         if output.exists() and not force:
             raise BadModel(f"{output}: exists; name another file, or --force")
+        if len({run.resolve() for run in runs}) < len(runs):
+            raise BadModel("a run is named twice: its rows would count twice")
         read = [calibrate.read_run(run) for run in runs]
         for run in read:
             if not (run.info.validity or {}).get("valid", True):

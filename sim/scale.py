@@ -50,7 +50,7 @@ class Parcel:
 _unpacked: dict[Parcel, tuple[Case, tempfile.TemporaryDirectory[str]]] = {}
 
 
-def _case(parcel: Parcel) -> Case:
+def unpacked(parcel: Parcel) -> Case:
     """The scenario of a parcel, unpacked once in this process."""
     if parcel not in _unpacked:
         _unpacked.clear()
@@ -63,7 +63,7 @@ def _case(parcel: Parcel) -> Case:
 
 
 def _one(parcel: Parcel, number: int, engine: Engine) -> Replication:
-    return replicate(_case(parcel), number, engine)
+    return replicate(unpacked(parcel), number, engine)
 
 
 def replications(
@@ -77,8 +77,7 @@ def replications(
     Raises:
         BadModel: the backend is not installed, or its cluster is missing or out of reach.
     """
-    if cluster is not None and backend not in PACKAGES:
-        raise BadModel(f"--cluster goes with --backend {' or '.join(PACKAGES)}")
+    check(backend, cluster)
     first = 0
     if backend == "auto":
         took_s = 0.0
@@ -94,15 +93,23 @@ def replications(
     import joblib
 
     parcel = Parcel.of(case.scenario, text)
-    with _connected(backend, cluster):
+    with connected(backend, cluster):
         parallel = joblib.Parallel(n_jobs=-1, return_as="generator")
         yield from parallel(
             joblib.delayed(_one)(parcel, number, engine) for number in range(first, count)
         )
 
 
+def check(backend: Backend, cluster: str | None) -> None:
+    """Raise BadModel where a cluster and a backend do not go together."""
+    if cluster is not None and backend not in PACKAGES:
+        raise BadModel(f"--cluster goes with --backend {' or '.join(PACKAGES)}")
+    if cluster is None and backend in PACKAGES:
+        raise BadModel(f"--backend {backend} needs --cluster, the address of its scheduler")
+
+
 @contextlib.contextmanager
-def _connected(backend: Backend, cluster: str | None) -> Iterator[None]:
+def connected(backend: Backend, cluster: str | None) -> Iterator[None]:
     """Have joblib send its tasks to a cluster; the connection is closed afterwards."""
     import joblib
 
@@ -110,8 +117,8 @@ def _connected(backend: Backend, cluster: str | None) -> Iterator[None]:
         with joblib.parallel_config(backend="loky"):
             yield
         return
-    if cluster is None:
-        raise BadModel(f"--backend {backend} needs --cluster, the address of its scheduler")
+    check(backend, cluster)
+    assert cluster is not None
     try:
         connection = _dask(cluster) if backend == "dask" else _ray(cluster)
     except ImportError as error:

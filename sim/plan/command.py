@@ -13,9 +13,10 @@ from scenarios.model import Scenario
 from sim.plan.answer import Answer, conclude
 from sim.plan.plots import plots
 from sim.plan.search import search
+from sim.plan.spread import Spread
 
 
-def planned(scenario: Scenario, budget_s: float) -> Answer:
+def planned(scenario: Scenario, budget_s: float, spread: Spread | None = None) -> Answer:
     """Search within the budget of wall-clock time; an interrupt ends the search."""
     with click.progressbar(
         length=1, label="planning", file=sys.stderr, hidden=not sys.stderr.isatty()
@@ -25,7 +26,7 @@ def planned(scenario: Scenario, budget_s: float) -> Answer:
             bar.length = max(expected, done)
             bar.update(done - bar.pos)
 
-        found = search(scenario, budget_s, progress)
+        found = search(scenario, budget_s, progress, spread)
     return conclude(scenario, found)
 
 

@@ -63,7 +63,7 @@ class Evaluator:
         self.pool = _sought(scenario)
         self.engine: Engine = "simpy" if why_not_fast(self.case) else "fast"
         self.priced = any(pool.price.running or pool.price.stopped for pool in scenario.pools)
-        self._first_day = first_day
+        self.first_day = first_day
         self._draws = Draws(self.case, keep=KEPT_DAYS)
 
     @property
@@ -75,15 +75,24 @@ class Evaluator:
         """One day of one policy."""
         chosen: list[Policy | None] = [None] * len(self.case.scenario.pools)
         chosen[self.pool] = policy
-        number = self._first_day + day
+        number = self.first_day + day
         return replicate(self.case, number, self.engine, chosen, draws=self._draws)
 
     def look(self, candidate: Candidate, days: int) -> None:
         """Simulate a candidate until it has been seen on so many days."""
-        while candidate.days < days:
-            found = self.simulate(candidate.policy, candidate.days)
-            candidate.values.append(self._values(found))
-            candidate.costs.append(self.cost(found))
+        values, costs = self.days(candidate.policy, candidate.days, days)
+        candidate.values += values
+        candidate.costs += costs
+
+    def days(self, policy: Policy, seen: int, until: int) -> tuple[list[Floats], list[float]]:
+        """Statistics of the gates, and cost, of each day from ``seen`` to before ``until``."""
+        values: list[Floats] = []
+        costs: list[float] = []
+        for day in range(seen, until):
+            found = self.simulate(policy, day)
+            values.append(self._values(found))
+            costs.append(self.cost(found))
+        return values, costs
 
     def cost(self, day: Replication) -> float:
         """Per hour: USD, or workers where nothing has a price."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +17,8 @@ from reports import student
 from scenarios.model import Scenario
 from sim.plan.evaluate import Candidate, Evaluator, cheapest
 from sim.plan.space import candidates
+from sim.plan.spread import Spread
+from sim.scale import WORTH_S
 
 ROUNDS = (1, 3, 6, 12, 20, 30)
 """Days after which candidates are compared."""
@@ -61,15 +63,20 @@ class Found:
     days: int = 0
 
 
-def search(scenario: Scenario, budget_s: float, progress: Progress) -> Found:
-    """Find the cheapest policy that keeps the gates; an interrupt gives the best so far."""
+def search(
+    scenario: Scenario, budget_s: float, progress: Progress, spread: Spread | None = None
+) -> Found:
+    """Find the cheapest policy that keeps the gates; an interrupt gives the best so far.
+
+    ``spread`` says where else candidates may be raced; without it, here alone.
+    """
     began_s = time.monotonic()
     deadline_s = began_s + budget_s
     racing = Evaluator(scenario)
     every = candidates(racing)
     found = Found(Evaluator(scenario, FRESH_DAY), every)
     try:
-        _race(racing, every, began_s + 0.6 * budget_s, found, progress)
+        _race(racing, every, began_s + 0.6 * budget_s, found, progress, spread)
         found.nearest = _nearest(racing, every)
         _confirm(racing, found, deadline_s, progress)
     except KeyboardInterrupt:
@@ -87,24 +94,47 @@ def _race(
     deadline_s: float,
     found: Found,
     progress: Progress,
+    spread: Spread | None,
 ) -> None:
     alive = [one for one in every if not one.out]
     total = len(alive) * ROUNDS[1] + len(alive) * 3
-    for days in ROUNDS:
-        for one in list(alive):
-            if time.monotonic() > deadline_s and one.days > 0:
-                found.out_of_time = True
-                return
-            before = one.days
-            evaluator.look(one, days)
+    day_s = 0.0
+    for round_number, days in enumerate(ROUNDS):
+        before = ROUNDS[round_number - 1] if round_number else 0
+        began_s = time.monotonic()
+        work_s = day_s * len(alive) * (days - before)
+        for one in _looks(evaluator, list(alive), days, spread, work_s):
             found.days += one.days - before
             progress(found.days, total)
+            if time.monotonic() > deadline_s and before > 0:
+                found.out_of_time = True
+                return
+        if round_number == 0:
+            day_s = (time.monotonic() - began_s) / max(len(alive), 1)
         _drop_broken(evaluator, alive)
         _drop_dear(evaluator, alive)
         alive = [one for one in every if not one.out]
         total = found.days + len(alive) * (ROUNDS[-1] - days)
         if len(alive) <= 1 and days >= ROUNDS[2]:
             return
+
+
+def _looks(
+    evaluator: Evaluator,
+    alive: list[Candidate],
+    days: int,
+    spread: Spread | None,
+    work_s: float,
+) -> Iterator[Candidate]:
+    """Look at each, yielding it; elsewhere where that was asked for, or is worth it."""
+    asked = spread is not None and spread.backend not in ("auto", "serial")
+    worth = spread is not None and spread.backend == "auto" and work_s > WORTH_S
+    if spread is not None and (asked or worth):
+        yield from spread.looks(evaluator, alive, days)
+        return
+    for one in alive:
+        evaluator.look(one, days)
+        yield one
 
 
 def _drop_broken(evaluator: Evaluator, alive: list[Candidate]) -> None:

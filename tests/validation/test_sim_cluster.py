@@ -77,6 +77,31 @@ def test_much_work_goes_to_all_cores_by_itself(
     assert json.loads(here.stdout)["metrics"] == json.loads(by_itself.stdout)["metrics"]
 
 
+PLAN = """
+gates: [{id: wait, metric: pool.wait_time, stat: mean, "<=": 20s}]
+plan: {policies: [{kind: buffer, warm: {from: 1, to: 8}}, {kind: fixed, size: [6, 9, 12]}]}
+"""
+
+
+def test_a_plan_is_the_same_wherever_its_candidates_are_raced(
+    cluster: LocalCluster, tmp_path: Path
+) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text(TEXT + PLAN)
+    (tmp_path / "trace.csv").write_text("t\n" + "\n".join(str(17 * k) for k in range(300)))
+    address = str(cluster.scheduler_address)
+    ways = (["serial"], ["loky"], ["dask", "--cluster", address])
+    found = []
+    for way in ways:
+        result = CliRunner().invoke(
+            group, ["plan", str(file), "--budget", "2min", "--json", "-", "--backend", *way]
+        )
+        assert result.exit_code == 0, result.output
+        answer = json.loads(result.stdout)
+        found.append({key: answer[key] for key in ("policy", "cost", "gates", "alternatives")})
+    assert found[0] == found[1] == found[2]
+
+
 def test_a_scheduler_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     file = tmp_path / "spread.yaml"
     stages = "stages: [{name: hold, for: 1min, rate: 1/s}]"

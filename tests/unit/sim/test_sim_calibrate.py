@@ -221,6 +221,13 @@ def test_what_cannot_be_fitted_to_is_one_line_and_writes_nothing(
     assert not out.exists()
 
 
+def test_a_run_does_not_count_twice(run: Callable[..., Path], tmp_path: Path) -> None:
+    path = run("a", rows(9))
+    result = sim("fit", path, path.parent / "." / path.name, "-o", tmp_path / "f.yaml")
+    assert result.exit_code == 2
+    assert "named twice" in result.stderr
+
+
 def test_a_directory_that_is_no_run_is_one_line(tmp_path: Path) -> None:
     result = sim("fit", tmp_path, "-o", tmp_path / "f.yaml")
     assert (result.exit_code, len(result.stderr.splitlines())) == (2, 1)

@@ -13,11 +13,13 @@ from scenarios.loader import loads
 from scenarios.model import Scenario
 from sim.cli import group
 from sim.plan import search as searching
+from sim.plan import spread
 from sim.plan.answer import conclude
 from sim.plan.evaluate import Candidate, Evaluator
 from sim.plan.search import FRESH_DAY, search
 from sim.plan.space import candidates
 from sim.plan.wording import as_written, in_words
+from sim.scale import Parcel
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -121,3 +123,23 @@ def test_without_policies_candidates_lie_around_the_load() -> None:
 def test_the_objective_is_workers_where_nothing_has_a_price() -> None:
     free = SMALL.replace("  price: {running: 1 USD/h, stopped: 0.01 USD/h}\n", "")
     assert Evaluator(scenario(free)).unit == "workers"
+
+
+def test_candidates_look_the_same_from_another_process() -> None:
+    """What another process does with a parcel, done here."""
+    text = SMALL + PLAN
+    here = Evaluator(scenario(text), FRESH_DAY)
+    one = candidates(here)[0]
+    here.look(one, 3)
+    parcel = Parcel.of(scenario(text), text)
+    values, costs = spread._look(parcel, FRESH_DAY, [(one.policy, 1, 3)])[0]
+    assert costs == one.costs[1:]
+    assert [list(day) for day in values] == [list(day) for day in one.values[1:]]
+
+
+def test_a_cluster_without_its_backend_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "small.yaml"
+    file.write_text(SMALL + PLAN)
+    result = CliRunner().invoke(group, ["plan", str(file), "--cluster", "tcp://127.0.0.1:9"])
+    assert result.exit_code == 2
+    assert "--cluster goes with --backend dask or ray" in result.stderr
