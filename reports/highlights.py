@@ -8,7 +8,7 @@ from reports.assess import Assessment
 from reports.attributes import attributes, happened_s
 from reports.marks import NONE
 from scenarios.quantities import render
-from system.protocol.metrics import METRICS
+from system.protocol.metrics import METRICS, Per
 
 _COMPARED = ("mean", "p50", "p95")
 _REFUSAL = "session.error"
@@ -115,7 +115,10 @@ def against_model(assessment: Assessment) -> list[Comparison]:
     for name, stats in assessment.stats.items():
         for stat in _COMPARED:
             predicted, measured = model.figure(name, stat), stats.values[stat]
-            if predicted is None or (stat != "mean" and METRICS[name].unit == "ratio"):
+            metric = METRICS[name]
+            if stat != "mean" and (metric.unit == "ratio" or metric.per is Per.TIME):
+                continue
+            if predicted is None or predicted == measured == 0.0:
                 continue
             apart = f"{measured / predicted - 1:+.1%}" if predicted else NONE
             noise = model.chance(name, stat)

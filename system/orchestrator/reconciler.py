@@ -109,6 +109,11 @@ class Reconciler:
         """When a place in the queue can expect a worker; None where nobody can say."""
         return self.turnover.eta_ms(position, self.spec.slots)
 
+    @property
+    def scrubbing(self) -> int:
+        """Workers that have served and will serve again in a moment."""
+        return sum(_scrubbing(worker, self.spec) for worker in self.snapshot.workers)
+
     async def change_policy(self, given: dict[str, Any] | None, max_workers: int | None) -> None:
         """Change the policy or the quota at run time.
 

@@ -148,6 +148,7 @@ def _view(pool: Reconciler) -> PoolView:
         booting=snapshot.count(*LAUNCHING),
         busy=snapshot.count(WorkerState.RESERVED, WorkerState.ACTIVE),
         draining=snapshot.count(WorkerState.DRAINING, WorkerState.TERMINATING),
+        scrubbing=pool.scrubbing,
         stopped=snapshot.count(WorkerState.STOPPED, WorkerState.STOPPING),
         failed=snapshot.count(WorkerState.FAILED),
         waiting=len(snapshot.waiting),

@@ -417,7 +417,10 @@ class PoolPatch(Body, frozen=True):
 
 
 class PoolView(Body, frozen=True):
-    """A pool as ``GET /pools`` shows it; counts of workers by state."""
+    """A pool as ``GET /pools`` shows it; counts of workers by state.
+
+    ``scrubbing`` are those of the draining ones that will serve again.
+    """
 
     name: Id
     ready: int
@@ -429,6 +432,7 @@ class PoolView(Body, frozen=True):
     waiting: int
     max_workers: int
     policy: dict[str, Any]
+    scrubbing: int = 0
 
 
 class WorkerView(Body, frozen=True):

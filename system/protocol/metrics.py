@@ -79,7 +79,7 @@ _ALL: tuple[Metric, ...] = (
     Metric("pool.wait", "ratio", Per.ARRIVAL, True, "not served at once"),
     Metric("pool.wait_time", "s", Per.ARRIVAL, True, "wait for a worker"),
     Metric("pool.workers.ready", "count", Per.TIME, False, "workers ready and free"),
-    Metric("pool.workers.booting", "count", Per.TIME, True, "workers booting"),
+    Metric("pool.workers.booting", "count", Per.TIME, True, "workers booting or being scrubbed"),
     Metric("pool.workers.busy", "count", Per.TIME, True, "workers that serve a session"),
     Metric("pool.workers.stopped", "count", Per.TIME, True, "workers stopped, disk kept"),
     Metric("pool.cost", "USD/h", Per.TIME, True, "price of the workers that exist"),

@@ -24,7 +24,11 @@ MAX_BODY_BYTES: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class PoolCounts:
-    """Workers of all pools together by state, and sessions that wait for one."""
+    """Workers of all pools together by state, and sessions that wait for one.
+
+    As policies and the simulator count: one that is scrubbed is on its way into
+    the pool, like one that boots; one that drains is busy until it is gone.
+    """
 
     ready: int = 0
     booting: int = 0
@@ -76,8 +80,8 @@ class PoolApi:
         views = self.views()
         return PoolCounts(
             ready=sum(view.ready for view in views),
-            booting=sum(view.booting for view in views),
-            busy=sum(view.busy + view.draining for view in views),
+            booting=sum(view.booting + view.scrubbing for view in views),
+            busy=sum(view.busy + view.draining - view.scrubbing for view in views),
             stopped=sum(view.stopped for view in views),
             waiting=sum(view.waiting for view in views),
         )

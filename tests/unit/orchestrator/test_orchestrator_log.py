@@ -7,6 +7,8 @@ import logging
 import pytest
 from test_orchestrator_reconciler import Bench
 
+from system.protocol.states import WorkerState
+
 
 async def test_launches_boots_and_scrubs_are_logged_with_their_seconds(
     caplog: pytest.LogCaptureFixture,
@@ -19,9 +21,13 @@ async def test_launches_boots_and_scrubs_are_logged_with_their_seconds(
     await bench.steady()
     worker = await bench.watch("s1")
     await bench.ledger.release("s1", fence=None, reason="bye")
+    await bench.pool.step()
+    assert bench.pool.scrubbing == 1
+    assert bench.pool.snapshot.count(WorkerState.DRAINING) == 1
     bench.now_s += 2.5
     bench.monotonic_s += 2.5
     await bench.steady()
+    assert bench.pool.scrubbing == 0
     told: dict[str, list[dict[str, object]]] = {}
     for record in caplog.records:
         told.setdefault(str(record.msg), []).append(getattr(record, "fields", {}))

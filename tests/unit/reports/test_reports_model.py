@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from synthetic_run import SCENARIO, Synthetic, event, synthesise
 
+from reports import highlights
 from reports.assess import Assessment, assess
 from reports.build import build
 from reports.errors import RunDirError
@@ -138,3 +139,10 @@ def test_one_of_many_runs_of_the_model_itself_is_rarely_beyond_chance(
     later = next(gate for gate in assessment.run.scenario.gates if gate.id == "later")
     assert model.chance_of(later) == pytest.approx(expected, rel=1e-3)
     assert model.chance("video.fps", "mean") is None
+
+
+def test_what_is_not_there_on_either_side_is_no_comparison(predicted: Callable[..., Path]) -> None:
+    assessment = assess(RunReader(predicted()))
+    lines = [(line.metric, line.stat) for line in highlights.against_model(assessment)]
+    assert ("pool.wait_time", "p95") in lines
+    assert not any(stat != "mean" for metric, stat in lines if metric.startswith("pool.workers"))

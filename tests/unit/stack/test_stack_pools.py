@@ -76,6 +76,17 @@ def test_the_counts_are_the_sum_of_all_pools(monkeypatch: pytest.MonkeyPatch) ->
     assert (counts.stopped, counts.waiting) == (10, 14)
 
 
+def test_a_worker_that_is_scrubbed_counts_as_one_that_boots(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As the simulator and the policies count."""
+    body = b'[{"name":"a","ready":1,"booting":2,"busy":3,"draining":4,"stopped":5,"failed":6,'
+    body += b'"waiting":7,"maxWorkers":9,"policy":{},"scrubbing":3}]'
+    monkeypatch.setattr(pools.http.client, "HTTPConnection", _connection(200, body))
+    counts = PoolApi("http://127.0.0.1:1", None).counts()
+    assert (counts.booting, counts.busy) == (5, 4)
+
+
 def test_workers_come_with_what_their_heartbeats_said(monkeypatch: pytest.MonkeyPatch) -> None:
     body = b'[{"workerId":"w1","pool":"a","state":"ready","slots":1,"sessions":[],"vitals":{"cpu":'
     monkeypatch.setattr(pools.http.client, "HTTPConnection", _connection(200, body + b"0.5}}]"))
