@@ -17,7 +17,7 @@ from gevent.lock import RLock
 from loadtest import _model, _target, _verdict
 from loadtest._embedded import Embedded
 from loadtest._live import Live, Tick
-from loadtest._lives import Axis
+from loadtest._lives import LOG, Axis, life_rows
 from loadtest._meter import ProcessMeter
 from loadtest._options import Settings, host_url
 from loadtest._order import Order, machine_id
@@ -30,7 +30,7 @@ from loadtest._watch import NODE, Watch
 from reports import rundir
 from reports.errors import RunDirError
 from reports.rundir import RunWriter
-from reports.runinfo import Aborted
+from reports.runinfo import Aborted, write_text
 from reports.verdict import Exit, worst
 from scenarios import schedule
 from scenarios.errors import ScenarioError
@@ -256,9 +256,7 @@ class Controller:
                 elapsed_s, problems = run.elapsed_s, run.problems
                 run.watch.stop()
                 gevent.killall(run.greenlets)
-                if run.writer.info.target == "embedded":
-                    axis = Axis(run.epoch, elapsed_s, schedule.stages(run.scenario))
-                    run.lives = self._embedded.lives(axis)
+                self._keep_log(run, elapsed_s)
                 for problem in [*self._swarms.drain(), *problems]:
                     run.writer.add_problem(problem)
                 renderer, encoder = self._embedded.renderer_and_encoder()
@@ -266,6 +264,14 @@ class Controller:
                 run.writer.update(renderer=renderer, encoder=encoder, shows_pool=shows_pool)
                 if self.settings.scenario is None:
                     self._rewrite_scenario(run, elapsed_s)
+
+    def _keep_log(self, run: Run, elapsed_s: float) -> None:
+        """The embedded orchestrator's log: rows of its workers' lives, and decisions to replay."""
+        log = self._embedded.log()
+        if log:
+            axis = Axis(run.epoch, elapsed_s, schedule.stages(run.scenario))
+            run.lives = life_rows(log, axis)
+            write_text(run.writer.path / LOG, "\n".join([*log, ""]))
 
     def _rewrite_scenario(self, run: Run, elapsed_s: float) -> None:
         """A run without a scenario gets the one that it turned out to be."""

@@ -12,12 +12,10 @@ from typing import Final
 import gevent
 import psutil
 
-from loadtest._lives import Axis, life_rows
 from loadtest._look import Look, Process
 from loadtest._target import policy_from, stack_config
 from scenarios.model import Scenario
 from system.protocol.messages import WorkerView
-from system.protocol.records import EventRow
 from system.stack import EmbeddedStack, PoolCounts, ProcessUse
 from system.stack.embedded import ORCHESTRATOR
 from system.stack.errors import StackError
@@ -87,9 +85,9 @@ class Embedded:
             looked(look)
             gevent.sleep(max(LOOK_EVERY_S - (time.monotonic() - began), 0.05))
 
-    def lives(self, axis: Axis) -> list[EventRow]:
-        """Boots, starts and scrubs of its workers until now, as rows."""
-        return [] if self.stack is None else life_rows(self.stack.log_lines(ORCHESTRATOR), axis)
+    def log(self) -> list[str]:
+        """What its orchestrator has logged until now."""
+        return [] if self.stack is None else self.stack.log_lines(ORCHESTRATOR)
 
     @property
     def pool(self) -> PoolCounts | None:

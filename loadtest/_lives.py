@@ -12,6 +12,8 @@ from scenarios.schedule import StageSpan, stage_at
 from system.protocol.records import EventRow
 
 SOURCE: Final = "orchestrator"
+LOG: Final = "orchestrator.log"
+"""In the run directory: what the rows come from, and what ``sim replay`` reads."""
 
 _ENDS: Final = {
     "worker.ready": ("worker.boot", "boot_s"),

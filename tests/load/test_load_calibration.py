@@ -62,6 +62,8 @@ async def test_a_model_fitted_to_one_load_predicts_another(tmp_path: Path) -> No
     done = await locust("--scenario", str(first), "--run-dir", str(tmp_path / "a"))
     assert judged(done, tmp_path / "a", 0), done.output
 
+    replayed = command(sim_group, "replay", tmp_path / "a" / "orchestrator.log")
+    assert replayed.exit_code == 0, replayed.output
     found = command(sim_group, "fit", tmp_path / "a", "-o", fitted, "--json", "-")
     assert found.exit_code == 0, found.output
     said = json.loads(found.stdout)
