@@ -9,12 +9,13 @@ from datetime import datetime
 from typing import Any, Final
 
 from scenarios.schedule import StageSpan, stage_at
-from system.protocol.records import EventRow
+from system.protocol.records import STILL_GOING_ON, EventRow
 
 SOURCE: Final = "orchestrator"
 LOG: Final = "orchestrator.log"
 """In the run directory: what the rows come from, and what ``sim replay`` reads."""
 
+_BEGINS: Final = {"worker.launched": "worker.boot", "worker.starting": "worker.start"}
 _ENDS: Final = {
     "worker.ready": ("worker.boot", "boot_s"),
     "worker.started": ("worker.start", "start_s"),
@@ -39,28 +40,27 @@ def life_rows(log: Iterable[str], axis: Axis) -> list[EventRow]:
     pool began with: they have a negative time and no drawn delay.
     """
     found: list[EventRow] = []
-    launched: dict[str, dict[str, Any]] = {}
+    coming: dict[str, dict[str, Any]] = {}
     for line in _events(log):
         event, worker = line["event"], str(line["worker_id"])
         at_s = line["at_s"] - axis.epoch
         if at_s > axis.end_s:
             break
-        if event == "worker.launched":
-            launched[worker] = line
+        if event in _BEGINS:
+            coming[worker] = line
         elif event in _ENDS:
             name, key = _ENDS[event]
             length_s = line.get(key)
             if not isinstance(length_s, int | float):
                 continue
-            began = launched.pop(worker, None) if name == "worker.boot" else None
+            began = None if name == "worker.scrub" else coming.pop(worker, None)
             attrs = _drawn(began)
             found.append(_row(axis, name, worker, at_s - length_s, float(length_s), attrs))
-        elif event in ("worker.failed", "worker.terminated") and worker in launched:
-            began = launched.pop(worker)
+        elif event in ("worker.failed", "worker.terminated") and worker in coming:
             why = str(line.get("reason", event))
-            found.append(_unfinished(axis, worker, began, at_s, why))
-    for worker, began in launched.items():
-        found.append(_unfinished(axis, worker, began, axis.end_s, "still booting"))
+            found.append(_unfinished(axis, worker, coming.pop(worker), at_s, why))
+    for worker, began in coming.items():
+        found.append(_unfinished(axis, worker, began, axis.end_s, STILL_GOING_ON))
     return found
 
 
@@ -89,7 +89,7 @@ def _unfinished(
     began_s = began["at_s"] - axis.epoch
     after_s = round(max(0.0, until_s - began_s), 6)
     attrs = {"censored": True, "after_s": after_s, "why": why, **_drawn(began)}
-    return _row(axis, "worker.boot", worker, began_s, None, attrs)
+    return _row(axis, _BEGINS[began["event"]], worker, began_s, None, attrs)
 
 
 def _row(

@@ -11,12 +11,13 @@ class Adds(Strict):
     """What the real system adds to each drawn time, as ``sim fit`` measures it.
 
     ``boot``: the real start of a worker, to which an embedded run adds the drawn
-    one. ``session``: how long a slot is held besides the viewer's stay, to
-    connect and to be given back. ``scrub``: how much later than meant a freed
-    worker serves again.
+    one; ``start`` likewise, from stopped. ``session``: how long a slot is held
+    besides the viewer's stay, to connect and to be given back. ``scrub``: how
+    much later than meant a freed worker serves again.
     """
 
     boot_s: Seconds = Field(default=0.0, alias="boot")
+    start_s: Seconds = Field(default=0.0, alias="start")
     session_s: Seconds = Field(default=0.0, alias="session")
     scrub_s: Seconds = Field(default=0.0, alias="scrub")
 

@@ -6,9 +6,10 @@ out, and a boot that failed or went on are censored. Several runs are pooled;
 the first one's scenario is the one that is calibrated.
 
 Boots of an embedded run are a real start and the scenario's own ``boot``, which
-is drawn. The latter is what is fitted; the former becomes ``sim.adds.boot``, so
-that both the simulator and a further embedded run reproduce what was seen. Its
-``scrub`` is the scenario's, too: what comes on top is ``sim.adds.scrub``.
+is drawn. The latter is what is fitted; the former becomes ``sim.adds.boot``
+(likewise for starts of stopped workers), so that both the simulator and a
+further embedded run reproduce what was seen. Its ``scrub`` is the scenario's,
+too: what comes on top is ``sim.adds.scrub``.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from scenarios.load import CapacityLoad, OpenLoad
 from sim.fit import NONE, Fitted, Times, fit
 from sim.model import BadModel
 from sim.shapes import seconds_text
+from system.protocol.records import STILL_GOING_ON
 
 Part = Literal["session", "patience", "boot", "start"]
 PARTS: Final[tuple[Part, ...]] = get_args(Part)
@@ -48,8 +50,11 @@ NEEDED: Final[dict[Part, str]] = {
 }
 """Parts without which a simulation says little, and what it means that a run has none."""
 
+_DRAWN: Final = ("boot", "start")
+"""Parts that an embedded run draws and adds to real ones."""
 _ADDED: Final = {
     "boot": "a real start adds {:.3g} s to each drawn boot",
+    "start": "a real start adds {:.3g} s to each drawn one from stopped",
     "session": "a slot is held {:.3g} s longer than its viewer stays",
     "scrub": "a freed worker serves again {:.3g} s later than `scrub` says",
 }
@@ -62,7 +67,7 @@ class Calibration:
     fitted: dict[Part, Fitted]
     left: dict[Part, str] = field(default_factory=dict)
     adds_s: dict[str, float] = field(default_factory=dict)
-    """To ``boot``, ``session`` and ``scrub``, where it is something."""
+    """To the drawn times that ``sim.adds`` names, where it is something."""
     boot_failures: tuple[int, int] = (0, 0)
     """Boots that failed, of those that were decided."""
 
@@ -79,7 +84,7 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class _Boots:
+class _Comings:
     times: Times
     adds_s: float
     failed: int
@@ -110,16 +115,20 @@ def calibrate(runs: Sequence[RunReader], keep: Collection[str] = ()) -> Calibrat
     Raises:
         BadModel: sessions or boots are not to be kept and were not seen, or nothing was.
     """
-    boots = _boots(runs)
-    seen: dict[Part, Times] = {part: _times(runs, EVENTS[part]) for part in PARTS}
-    seen["boot"] = boots.times
+    boots, starts = _comings(runs, EVENTS["boot"]), _comings(runs, EVENTS["start"])
+    seen: dict[Part, Times] = {
+        "session": _times(runs, EVENTS["session"]),
+        "patience": _times(runs, EVENTS["patience"]),
+        "boot": boots.times,
+        "start": starts.times,
+    }
     fitted: dict[Part, Fitted] = {}
     left: dict[Part, str] = {}
     for part in PARTS:
         if part in keep:
             left[part] = "kept as it was, as asked"
-        elif part == "boot" and len(seen[part].seconds) and not seen[part].seconds.any():
-            left[part] = "the scenario draws none: what a boot takes is in sim.adds"
+        elif len(seen[part].seconds) and not seen[part].seconds.any() and part in _DRAWN:
+            left[part] = f"the scenario draws none: what a {part} takes is in sim.adds"
         elif not len(seen[part].seconds):
             _must_not_lack(part, runs)
             left[part] = "was never seen"
@@ -133,7 +142,12 @@ def calibrate(runs: Sequence[RunReader], keep: Collection[str] = ()) -> Calibrat
     if not fitted:
         raise BadModel("nothing was fitted: every part is kept or was never seen")
     decided = boots.failed + boots.times.observed
-    adds_s = {"boot": boots.adds_s, "session": _held(runs), "scrub": _late_scrubs(runs)}
+    adds_s = {
+        "boot": boots.adds_s,
+        "start": starts.adds_s,
+        "session": _held(runs),
+        "scrub": _late_scrubs(runs),
+    }
     adds_s = {name: seconds for name, seconds in adds_s.items() if seconds > 0}
     return Calibration(fitted, left, adds_s, (boots.failed, decided))
 
@@ -178,9 +192,9 @@ def _times(runs: Sequence[RunReader], event: str) -> Times:
     return found
 
 
-def _boots(runs: Sequence[RunReader]) -> _Boots:
-    """Boots that began during the load; what was drawn is told apart from the real start."""
-    rows = pd.concat([_rows(run, "worker.boot") for run in runs], ignore_index=True)
+def _comings(runs: Sequence[RunReader], event: str) -> _Comings:
+    """Those that began during the load; what was drawn is told apart from the real start."""
+    rows = pd.concat([_rows(run, event) for run in runs], ignore_index=True)
     rows = rows[rows["t_us"] >= 0]
     values = rows["value"].to_numpy(np.float64)
     ended = ~np.isnan(values)
@@ -190,8 +204,8 @@ def _boots(runs: Sequence[RunReader]) -> _Boots:
     so_far = np.maximum(rows["after_s"].to_numpy(np.float64) - adds_s, 0.0)
     seconds = np.where(ended, np.where(np.isnan(drawn), values, drawn), so_far)
     known = np.isfinite(seconds)
-    failed = int((~ended & (rows["why"] != "still booting").to_numpy()).sum())
-    return _Boots(Times(seconds[known], ended[known]), adds_s, failed)
+    failed = int((~ended & (rows["why"] != STILL_GOING_ON).to_numpy()).sum())
+    return _Comings(Times(seconds[known], ended[known]), adds_s, failed)
 
 
 def _held(runs: Sequence[RunReader]) -> float:

@@ -293,7 +293,8 @@ class Case:
                 rng("spot"),
                 workers,
             ),
-            start_us=chance.draw(pool.start, rng("start"), sizes.starts),
+            start_us=chance.draw(pool.start, rng("start"), sizes.starts)
+            + round(adds.start_s * SECOND_US),
             begin_us=self.begin_us,
             end_us=self.end_us,
             edges_us=self.edges_us,

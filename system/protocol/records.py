@@ -28,6 +28,9 @@ DURATIONS: Final[dict[str, str]] = {
 }
 """Durations in seconds among the events; null and censored where the end was not seen."""
 
+STILL_GOING_ON: Final = "still going on"
+"""``why`` a worker's duration is censored that did not fail."""
+
 ColumnType = Literal["int64", "float64", "string"]
 
 EVENT_COLUMNS: Final[dict[str, ColumnType]] = {

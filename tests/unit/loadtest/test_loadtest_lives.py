@@ -51,9 +51,9 @@ def test_workers_of_the_beginning_are_told_by_a_negative_time() -> None:
 @pytest.mark.parametrize(
     ("end", "after_s", "why"),
     [
-        ([], 48.0, "still booting"),
+        ([], 48.0, "still going on"),
         ([line(15.0, "worker.failed", "w", reason="exited with status 3")], 3.0, "exited with"),
-        ([line(61.0, "worker.ready", "w", boot_s=49.0)], 48.0, "still booting"),
+        ([line(61.0, "worker.ready", "w", boot_s=49.0)], 48.0, "still going on"),
     ],
 )
 def test_a_boot_without_a_good_end_is_censored(end: list[str], after_s: float, why: str) -> None:
@@ -61,6 +61,19 @@ def test_a_boot_without_a_good_end_is_censored(end: list[str], after_s: float, w
     _, _, at_s, value, attrs = row(life_rows(log, AXIS))
     assert (at_s, value, attrs["after_s"], attrs["censored"]) == (12.0, None, after_s, True)
     assert attrs["why"].startswith(why)
+
+
+def test_a_start_from_stopped_is_a_row_of_its_own_kind() -> None:
+    log = [
+        line(5.0, "worker.starting", "w", delay_s=1.0),
+        line(7.5, "worker.started", "w", start_s=2.5),
+        line(8.0, "worker.starting", "v", delay_s=1.0),
+    ]
+    first, second = life_rows(log, AXIS)
+    assert row([first])[::3] == ("worker.start", 2.5)
+    assert row([first])[4] == {"drawn_s": 1.0}
+    assert row([second])[::3] == ("worker.start", None)
+    assert row([second])[4]["after_s"] == 52.0
 
 
 def test_scrubs_and_starts_are_rows_and_failures_later_on_are_none() -> None:

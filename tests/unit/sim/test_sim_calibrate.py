@@ -70,9 +70,11 @@ def rows(seed: int, count: int = 300) -> list[dict[str, Any]]:
         rng.lognormal(np.log(30.0), 0.4, count), rng.exponential(70.0, count), strict=True
     ):
         whole = drawn + REAL_START_S
-        why = {} if whole <= cut else {"why": "still booting"}
+        why = {} if whole <= cut else {"why": "still going on"}
         found.append(duration("worker.boot", min(whole, cut), whole <= cut, drawn_s=drawn, **why))
     found.append(duration("worker.boot", 500.0, True, t_s=-3.0))
+    for drawn in rng.exponential(8.0, 80):
+        found.append(duration("worker.start", drawn + 0.5, True, drawn_s=drawn))
     found += [duration("worker.scrub", 1.0 + LATE_SCRUB_S, True) for _ in range(5)]
     return found
 
@@ -109,13 +111,14 @@ def test_several_runs_become_a_scenario_that_is_checked_and_simulated(
         "session": 600,
         "patience": 600,
         "boot": 600,
+        "start": 160,
     }
     assert found["fitted"]["boot"]["written"]["dist"] == "lognormal"
-    for name, mean_s in (("session", 20.0), ("patience", 12.0), ("boot", 32.5)):
+    for name, mean_s in (("session", 20.0), ("patience", 12.0), ("boot", 32.5), ("start", 8.0)):
         assert found["fitted"][name]["mean_s"] == pytest.approx(mean_s, rel=0.1)
         assert found["fitted"][name]["fits"]
-        assert found["fitted"][name]["censored"] > 100
-    expected = {"boot": REAL_START_S, "session": CONNECT_S, "scrub": LATE_SCRUB_S}
+    assert all(found["fitted"][name]["censored"] > 100 for name in ("session", "patience", "boot"))
+    expected = {"boot": REAL_START_S, "start": 0.5, "session": CONNECT_S, "scrub": LATE_SCRUB_S}
     assert found["adds_s"] == pytest.approx(expected, rel=1e-6)
     assert CliRunner().invoke(scenario_group, ["check", str(out)]).exit_code == 0
     fitted = load(out, host="simulated")
