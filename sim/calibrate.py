@@ -286,9 +286,9 @@ def _told(one: Fitted) -> str:
     written = ", ".join(str(value) if key == "dist" else f"{key} {value}"
                         for key, value in one.written.items())  # fmt: skip
     low, high = one.mean_ci95_s
-    text = f"{written}; mean {one.mean_s:.4g} s ({low:.4g} to {high:.4g}); n = {one.n}, "
-    text += f"{one.censored} censored"
+    text = f"{written}; mean {one.mean_s:.4g} s ({low:.4g} to {high:.4g}); {one.n} seen"
+    text += f", {one.censored} of them cut off" if one.censored else ", all to their end"
     if one.written["dist"] == "deterministic":
         return text
-    apart = f"{one.distance:.3f} from Kaplan-Meier, by chance up to {one.noise:.3f}"
-    return f"{text}; {apart}{'' if one.fits else ': NO SHAPE FITS WELL, look at the data'}"
+    text += f"; the shape is off by {one.distance:.1%} at most, chance alone makes {one.noise:.1%}"
+    return text if one.fits else f"{text}: NO SHAPE FITS WELL, look at the data"

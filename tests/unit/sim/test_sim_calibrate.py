@@ -185,6 +185,7 @@ def test_what_was_not_seen_can_be_kept(run: Callable[..., Path], tmp_path: Path)
     result = sim("fit", run("a", without("worker.boot")), "-o", out, "--keep", "boot")
     assert result.exit_code == 0, result.output
     assert "boot: not fitted: kept as it was, as asked" in result.output
+    assert "of them cut off; the shape is off by" in result.output
     assert load(out, host=None).pool.boot.mean == 9.0
 
 
