@@ -12,7 +12,7 @@ class Adds(Strict):
 
     ``boot``: the real start of a worker, to which an embedded run adds the drawn
     one; ``start`` likewise, from stopped. ``session``: how long a slot is held
-    besides the viewer's stay, to connect and to be given back. ``scrub``: how
+    besides the viewer's stay: a join takes so much longer than its wait. ``scrub``: how
     much later than meant a freed worker serves again.
     """
 

@@ -261,7 +261,8 @@ def _away_us(day: Day, outcome: Outcome) -> Ints:
 
 
 def _connecting_us(case: Case, server: Ints) -> Ints:
-    each_us = np.rint(JOIN_ROUND_TRIPS * case.rtts_s * 1e6).astype(np.int64)
+    each_s = JOIN_ROUND_TRIPS * case.rtts_s + case.scenario.sim.adds.session_s
+    each_us = np.rint(each_s * 1e6).astype(np.int64)
     return np.asarray(each_us[server])
 
 

@@ -150,7 +150,9 @@ def test_what_the_system_adds_lengthens_simulated_boots_sessions_and_scrubs(
     )
     case = Case(load(file, host="simulated"))
     for engine in ("fast", "simpy"):
-        assert replicate(case, 0, engine).wait_us.tolist() == [10_500_000, 21_150_000]
+        found = replicate(case, 0, engine)
+        assert found.wait_us.tolist() == [10_500_000, 21_150_000]
+        assert found.join_us.tolist() == [10_750_000, 21_400_000], "and to connect"
 
 
 def test_failed_boots_become_a_chance_of_failure(run: Callable[..., Path], tmp_path: Path) -> None:
