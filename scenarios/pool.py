@@ -77,8 +77,8 @@ class Pool(Strict):
     ``start`` is from stopped. ``mtbf`` is the mean time between failures of a
     worker. ``share`` is of the arrivals; ``route: overflow`` takes those whom
     their own pool cannot serve at once. What a system without good manners
-    does: ``release: false`` never gives a slot back, ``reap`` ends every
-    session of that age. ``orphans`` hold their slots for a while after their end.
+    does: ``release: false`` never gives a slot back, not even of a session
+    that was ended, ``reap`` ends every session of that age. ``orphans`` hold their slots for a while after their end.
     """
 
     name: Label = DEFAULT

@@ -16,12 +16,14 @@ from reports.assess import assess
 from reports.build import write as write_report
 from reports.errors import RunDirError
 from reports.rundir import RunReader, RunWriter
+from reports.runinfo import write_json
 from reports.summary import summary
 from reports.verdict import Exit
 from scenarios import loader, quantities
 from scenarios.errors import ScenarioError
 from scenarios.model import Scenario
 from sim import rows, scale
+from sim.against import compare, other_case
 from sim.bench import Timing
 from sim.from_scenario import Case
 from sim.model import BadModel
@@ -74,6 +76,7 @@ def run_command(
 ) -> None:
     """Simulate the scenario FILE and judge it by its gates; exit with the verdict."""
     case = guarded(lambda: read_case(file))
+    other = guarded(lambda: other_case(case.scenario))
     name = rundir.run_id(f"{case.scenario.name}-sim")
     path = guarded(
         lambda: (
@@ -98,9 +101,16 @@ def run_command(
     guarded(lambda: store(path, file, case, days))
     assessment = guarded(lambda: assess(RunReader(path)))
     guarded(lambda: write_report(assessment))
+    built = summary(assessment)
+    beside = None if other is None else guarded(lambda: compare(case, days, other))
+    if beside is not None:
+        built["against"] = beside.as_json()
+        guarded(lambda: write_json(path / "against.json", beside.as_json()))
     if as_json:
-        click.echo(json.dumps(summary(assessment), indent=2, allow_nan=False))
+        click.echo(json.dumps(built, indent=2, allow_nan=False))
     else:
+        if beside is not None:
+            click.echo(f"{beside.as_text()}\n")
         click.echo(f"{assessment.verdict.word}: {assessment.verdict.reason}")
         click.echo(f"report: {path / 'report.html'}")
     sys.exit(assessment.verdict.code)

@@ -267,7 +267,7 @@ class Case:
         hold_us = crowd.session_us + round(adds.session_s * SECOND_US)
         if not pool.release:
             hold_us = np.full(count, NEVER_US, dtype=np.int64)
-        if pool.reap_s is not None:
+        elif pool.reap_s is not None:
             hold_us = np.minimum(hold_us, round(pool.reap_s * SECOND_US))
         if pool.orphans is not None:
             orphaned = rng("orphan").random(count) < pool.orphans.share

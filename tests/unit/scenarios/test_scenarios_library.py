@@ -25,6 +25,7 @@ MEANT_FOR: dict[str, Host] = {
     "diurnal-day": "simulated",
     "warm-pool-sizing": "simulated",
     "seed-semantics": "simulated",
+    "seed-semantics-ours": "simulated",
 }
 
 

@@ -114,6 +114,32 @@ def test_several_pools_share_the_arrivals_and_overflow(small: Path, tmp_path: Pa
     assert json.loads(result.stdout)["metrics"]["session.abandoned"]["mean"] < 0.02
 
 
+def test_a_scenario_is_laid_beside_another_one_on_the_same_days(tmp_path: Path) -> None:
+    """The document's design against ours, as the library has them."""
+    library = Path(__file__).parents[3] / "scenarios/seed-semantics.yaml"
+    result = sim("run", library, "--replications", 3, "--run-dir", tmp_path / "run", "--json", "-")
+    document = json.loads(result.stdout)
+    assert result.exit_code == 1
+    beside = document["against"]
+    assert beside["name"] == "seed-semantics-ours"
+    blocked = beside["metrics"]["session.abandoned"]
+    assert blocked["here"] == pytest.approx(document["metrics"]["session.abandoned"]["mean"], 0.01)
+    assert blocked["here"] > 0.9
+    assert blocked["there"] < 0.02
+    assert blocked["ci95"][1] < 0
+    assert json.loads((tmp_path / "run/against.json").read_text()) == beside
+
+
+def test_a_scenario_to_compare_with_that_is_not_there_is_one_error(
+    small: Path, tmp_path: Path
+) -> None:
+    small.write_text(SMALL.replace("sim: {", "sim: {against: nowhere.yaml, "))
+    result = sim("run", small, "--run-dir", tmp_path / "run")
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+    assert "small.yaml:18:16: sim.against: nowhere.yaml: no such file or directory" in result.stderr
+
+
 BAD = {
     "rate of zero": ("rate: 3/min", "rate: 0/min", "rate: 1/min", "rate: 0/min"),
     "warm above max": ("warm: 6", "warm: 99"),
