@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from exact_cases import KNOWN, misses, run
 from simulated import days
 from test_sim_cli import SMALL
 from test_sim_plan import PLAN, quiet, scenario
@@ -14,6 +17,20 @@ from sim.plan.evaluate import Candidate, Evaluator
 from sim.plan.search import search
 
 pytestmark = pytest.mark.timeout(1800)
+
+
+@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("engine", ["fast", "simpy"])
+def test_the_command_gives_the_exact_answer(name: str, engine: str, tmp_path: Path) -> None:
+    """``pool.wait`` to within 4 % of the truth at most, and inside of the interval."""
+    known = KNOWN[name]
+    times = 1.0 if engine == "fast" else 0.1
+    replications = 200 if "@" not in known.text else 20
+    metrics = run(known, tmp_path, times, engine, replications)
+    assert not misses(metrics, known.truths, 1.7)
+    if engine == "fast" and "pool.wait" in known.truths:
+        low, high = metrics["pool.wait"]["ci95"]["mean"]
+        assert high - low <= 0.08 * known.truths["pool.wait"]
 
 
 def test_intervals_hold_the_truth_in_93_to_97_percent() -> None:

@@ -162,6 +162,25 @@ def test_replications_are_averaged_with_an_interval_of_student() -> None:
     assert (stats.values["min"], stats.values["max"], stats.n) == (0.5, 4.0, 6)
 
 
+def test_a_quiet_replication_counts_no_more_than_its_arrivals() -> None:
+    """Four arrivals, one waits: a quarter, though half of the replications' means are 1."""
+    stats = summarise(_days([[1.0], [0.0, 0.0, 0.0]], "pool.wait"), seed=1)
+    assert stats is not None
+    assert stats.values["mean"] == 0.25
+
+
+def test_intervals_over_short_replications_hold_the_truth() -> None:
+    """Of n ~ 1 + Poisson(3) arrivals each waits n seconds: E[n²] / E[n] = 19 / 4."""
+    rng = np.random.default_rng(5)
+    held = 0
+    for _ in range(200):
+        counts = rng.poisson(3.0, 50) + 1
+        stats = summarise(_days([[float(count)] * count for count in counts]), seed=1)
+        assert stats is not None
+        held += stats.ci95["mean"][0] <= (3 + 16) / 4 <= stats.ci95["mean"][1]
+    assert 180 <= held <= 199
+
+
 def test_the_interval_of_a_share_stays_a_share() -> None:
     stats = summarise(_days([[0.0, 1.0], [1.0, 1.0]], "pool.wait"), seed=1)
     assert stats is not None
