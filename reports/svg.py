@@ -170,9 +170,14 @@ def _slim(text: str, name: str, alt: str) -> str:
     text = re.sub(r' id="([^"]*)"', lambda m: f' id="{name}-{m[1]}"' if m[1] in used else "", text)
     text = re.sub(r'xlink:href="#', f'xlink:href="#{name}-', text)
     text = re.sub(r"url\(#", f"url(#{name}-", text)
-    text = re.sub(r"(?<!opacity: )(\d+\.\d)\d+", r"\1", text)
+    text = re.sub(r'="[^"]*"', lambda m: _rounded(m[0]), text)
     text = re.sub(r"\n\s+", "\n", text)
     head, _, body = text.partition(">")
     head = re.sub(r' (width|height)="[^"]*"', "", head)
     escaped = alt.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
     return f'{head} role="img" aria-label="{escaped}">\n<title>{escaped}</title>{body}'
+
+
+def _rounded(attribute: str) -> str:
+    """Coordinates need no more than a digit after the point; what is read keeps them."""
+    return re.sub(r"(?<!opacity: )(\d+\.\d)\d+", r"\1", attribute)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,16 +14,19 @@ from sim.figures import Figure
 from sim.plan.evaluate import Candidate, Evaluator
 from sim.plan.search import FRESH_DAY, Found
 from sim.plan.variations import SENSITIVITIES, SHARE, relaxations
-from sim.plan.wording import as_written, in_words
+from sim.plan.wording import as_written, in_words, meaning
 
-_WHAT_IF_DAYS = 8
+_WHAT_IF_DAYS = 30
 
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """Of the chosen policy: cost and gate statistics with a quarter less and more of one thing."""
+    """Of the chosen policy: cost and gate statistics, and with a quarter less and more."""
 
     name: str
+    cost: float
+    values: list[float]
+    """As they are, on the same days."""
     low_cost: float
     high_cost: float
     low_values: list[float]
@@ -38,6 +42,32 @@ class Answer:
     sentence: str
     binding: str = ""
     sensitivities: list[Sensitivity] = field(default_factory=list)
+
+    @property
+    def others(self) -> list[str]:
+        """A line for each kind that has no policy in the table."""
+        if self.found.best is None:
+            return []
+        shown = {one.kind for one in self.found.alternatives}
+        lines = []
+        for kind in dict.fromkeys(one.kind for one in self.found.searched):
+            looked = [one for one in self.found.searched if one.kind == kind and one.days]
+            if kind in shown:
+                continue
+            if any(not one.out for one in looked) or not looked:
+                lines.append(f"{kind}: there was no time to confirm one")
+                continue
+            near = min(looked, key=lambda one: (self.found.evaluator.excess(one), one.cost.mean))
+            if self.found.evaluator.keeps(near):
+                lines.append(f"{kind}: none keeps the gates for sure")
+                continue
+            index = self.found.evaluator.worst(near)
+            gate = self.found.evaluator.gates[index]
+            lines.append(
+                f"{kind}: none keeps the gates; {in_words(near.policy)} comes nearest with "
+                f"{gate.id} {_value(near.gate(index).mean, gate)}"
+            )
+        return lines
 
     def as_json(self) -> dict[str, Any]:
         """The document that ``--json -`` prints."""
@@ -95,6 +125,8 @@ class Answer:
                 ).rstrip()
                 for row in rows
             ]
+        if self.others:
+            lines += ["", *self.others]
         return "\n".join(lines)
 
     def _gate_ids(self) -> list[str]:
@@ -109,7 +141,8 @@ def conclude(scenario: Scenario, found: Found) -> Answer:
         return Answer(scenario, found, _no_policy(found, binding), binding)
     answer = Answer(scenario, found, _sentence(found, best))
     if not found.interrupted:
-        answer.sensitivities = _sensitivities(scenario, found, best)
+        with suppress(KeyboardInterrupt):
+            answer.sensitivities = _sensitivities(scenario, found, best)
     return answer
 
 
@@ -127,7 +160,10 @@ def _sentence(found: Found, best: Candidate) -> str:
     if best not in found.alternatives:
         why = "interrupted" if found.interrupted else "out of time"
         return f"{text}; {why}: the best so far, not confirmed on fresh days."
-    return f"{text}, as {best.days} fresh days show with 99 % confidence."
+    return (
+        f"{text}: {meaning(best.policy)}. {best.days} days that the search had not seen show "
+        "with 99 % confidence that it holds."
+    )
 
 
 def _no_policy(found: Found, binding: str) -> str:
@@ -175,6 +211,8 @@ def _binding(scenario: Scenario, found: Found) -> str:
 
 def _sensitivities(scenario: Scenario, found: Found, best: Candidate) -> list[Sensitivity]:
     pool = found.evaluator.pool
+    as_it_is = Candidate(best.policy, 0)
+    Evaluator(scenario, FRESH_DAY).look(as_it_is, _WHAT_IF_DAYS)
     made = []
     for name, change in SENSITIVITIES.items():
         ends = []
@@ -186,12 +224,15 @@ def _sensitivities(scenario: Scenario, found: Found, best: Candidate) -> list[Se
             Evaluator(changed, FRESH_DAY).look(candidate, _WHAT_IF_DAYS)
             ends.append(candidate)
         if len(ends) == 2:
+            three = [as_it_is, *ends]
             values = [
                 [one.gate(index).mean for index in range(len(found.evaluator.gates))]
-                for one in ends
+                for one in three
             ]
-            costs = [one.cost.mean for one in ends]
-            made.append(Sensitivity(name, costs[0], costs[1], values[0], values[1]))
+            costs = [one.cost.mean for one in three]
+            made.append(
+                Sensitivity(name, costs[0], values[0], costs[1], costs[2], values[1], values[2])
+            )
     return made
 
 
@@ -226,6 +267,8 @@ def _number(value: float) -> float | None:
 
 
 def _with_half(figure: Figure) -> str:
+    places = 2 if abs(figure.mean) < 1000 else 0
+    text = f"{figure.mean:.{places}f}"
     if figure.ci95 is None:
-        return f"{figure.mean:.4g}"
-    return f"{figure.mean:.4g} ± {(figure.ci95[1] - figure.ci95[0]) / 2:.2g}"
+        return text
+    return f"{text} ± {(figure.ci95[1] - figure.ci95[0]) / 2:.{places}f}"

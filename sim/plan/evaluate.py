@@ -143,6 +143,14 @@ class Evaluator:
             self.margin(index, candidate.gate(index).mean) >= 0 for index in range(len(self.gates))
         )
 
+    def worst(self, candidate: Candidate) -> int:
+        """The gate that is broken most, or kept most narrowly, as a share of its limit."""
+        shares = [
+            self.margin(index, candidate.gate(index).mean) / max(abs(gate.limit), 1e-9)
+            for index, gate in enumerate(self.gates)
+        ]
+        return int(np.argmin(shares))
+
     def excess(self, candidate: Candidate) -> float:
         """By which share of its limit the worst gate is broken; 0 where all hold."""
         worst = 0.0

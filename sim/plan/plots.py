@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from reports import svg
 from reports.svg import Plot
-from scenarios.load import OpenLoad
-from sim.arrivals import expected
+from scenarios.quantities import render
+from sim import figures
 from sim.meter import STATES
 from sim.model import Floats
 from sim.plan.answer import Answer
-from sim.plan.evaluate import Candidate
+from sim.plan.evaluate import Candidate, Evaluator
+from sim.plan.space import mean_load
+from sim.plan.wording import clock
+from sim.run import Replication
 
 _STAFFING_DAYS = 8
+_WAIT_PARTS = 48
 
 
 def plots(answer: Answer) -> list[Plot]:
@@ -58,12 +65,19 @@ def _frontier(answer: Answer) -> Plot | None:
                 markersize=9,
                 markerfacecolor="none",
                 markeredgecolor=svg.FOREGROUND,
-                label="chosen",
+                label="chosen, on fresh days",
             )
-        axis.axhline(gate.limit, color=svg.LIMIT, linewidth=1)
+        axis.axhline(
+            gate.limit,
+            color=svg.LIMIT,
+            linewidth=1,
+            label=f"limit {gate.op} {render(gate.limit, gate.unit)}",
+        )
         axis.set_xlabel(f"cost, {found.evaluator.unit}", **svg.AXIS)
-        axis.set_ylabel(f"{gate.metric} {gate.stat}", **svg.AXIS)
+        axis.set_ylabel(f"{gate.metric}, {gate.stat}", **svg.AXIS)
         axis.set_yscale("symlog", linthresh=max(gate.limit, 1e-9))
+        axis.set_ylim(bottom=0)
+        axis.yaxis.set_major_formatter(_in_unit(gate.unit))
         axis.legend(ncols=2)
         return svg.plot(
             figure,
@@ -85,46 +99,65 @@ def _hardest(answer: Answer, looked: list[Candidate]) -> int:
 
 
 def _tornado(answer: Answer) -> Plot:
+    """Two bars a row: a quarter less above, a quarter more below."""
     best = answer.found.best
     assert best is not None
     evaluator = answer.found.evaluator
     index = _hardest(answer, [one for one in answer.found.searched if one.days])
     gate = evaluator.gates[index]
+    rows = answer.sensitivities
     panels = [
         (
             f"cost, {evaluator.unit}",
-            best.cost.mean,
-            [(one.low_cost, one.high_cost) for one in answer.sensitivities],
+            rows[0].cost,
+            [(one.low_cost, one.high_cost) for one in rows],
         ),
         (
-            f"{gate.metric} {gate.stat}",
-            best.gate(index).mean,
-            [(one.low_values[index], one.high_values[index]) for one in answer.sensitivities],
+            f"{gate.metric}, {gate.stat}",
+            rows[0].values[index],
+            [(one.low_values[index], one.high_values[index]) for one in rows],
         ),
     ]
     with mpl.rc_context(svg.style()):
-        figure = Figure(figsize=(svg.WIDTH_IN, 2.4), layout="constrained")
+        figure = Figure(figsize=(svg.WIDTH_IN, 0.9 + 0.5 * len(rows)), layout="constrained")
         axes = figure.subplots(1, 2)
         for axis, (label, middle, pairs) in zip(axes, panels, strict=True):
-            for row, ends in enumerate(pairs):
-                for end, colour in zip(ends, (svg.SERIES[0], svg.SERIES[1]), strict=True):
-                    if math.isfinite(end):
-                        axis.barh(row, end - middle, left=middle, color=colour, height=0.6)
+            for place, (end, colour, name) in enumerate(
+                ((0, svg.SERIES[0], "a quarter less"), (1, svg.SERIES[1], "a quarter more"))
+            ):
+                widths = [pair[end] - middle for pair in pairs]
+                axis.barh(
+                    np.arange(len(pairs)) + 0.2 - 0.4 * place,
+                    [width if math.isfinite(width) else 0.0 for width in widths],
+                    left=middle,
+                    color=colour,
+                    height=0.36,
+                    label=name,
+                )
             axis.axvline(middle, color=svg.MUTED, linewidth=0.8)
-            axis.set_yticks(range(len(pairs)), [one.name for one in answer.sensitivities])
+            axis.set_yticks(range(len(pairs)), [one.name for one in rows])
             axis.set_xlabel(label, **svg.AXIS)
-        axes[1].axvline(gate.limit, color=svg.LIMIT, linewidth=1)
+            axis.grid(visible=False)
+        axes[1].axvline(gate.limit, color=svg.LIMIT, linewidth=1, label="limit")
+        axes[1].xaxis.set_major_locator(MaxNLocator(5))
+        axes[1].xaxis.set_major_formatter(_in_unit(gate.unit))
+        handles, labels = axes[1].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper right", ncols=3)
         return svg.plot(
             figure,
             "sensitivity",
-            "A quarter less (blue) and more (orange)",
+            "What if it were a quarter less, or more?",
             "How cost and gate of the chosen policy change when boot time, arrivals, session "
             "length or failures are a quarter less or more.",
         )
 
 
+def _in_unit(unit: str) -> FuncFormatter:
+    return FuncFormatter(lambda value, _: render(value, unit))
+
+
 def _staffing(answer: Answer, best: Candidate) -> Plot:
-    """Workers by state over the day, their mean over some days."""
+    """Workers by state, demand and waits over the day: means over some fresh days."""
     evaluator = answer.found.evaluator
     case = evaluator.case
     days = [evaluator.simulate(best.policy, day) for day in range(_STAFFING_DAYS)]
@@ -133,8 +166,8 @@ def _staffing(answer: Answer, best: Candidate) -> Plot:
     counts: Floats = areas / widths[:, np.newaxis]
     at_s: Floats = case.edges_us[:-1] / 1e6
     with mpl.rc_context(svg.style()):
-        figure = Figure(figsize=(svg.WIDTH_IN, 3.2), layout="constrained")
-        axis = figure.subplots()
+        figure = Figure(figsize=(svg.WIDTH_IN, 4.6), layout="constrained")
+        axis, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         order = [STATES.index(state) for state in ("busy", "ready", "booting", "stopped")]
         used = [index for index in order if counts[:, index].max() > 0]
         axis.stackplot(
@@ -145,20 +178,52 @@ def _staffing(answer: Answer, best: Candidate) -> Plot:
             alpha=0.85,
             linewidth=0,
         )
-        load = case.scenario.load
-        if isinstance(load, OpenLoad) and load.arrivals.trace is None:
-            rate = np.diff(expected(load, case.edges_us / 1e6)) / (widths / 1e6) * 60
-            other = axis.twinx()
-            other.plot(at_s, rate, color=svg.FOREGROUND, linewidth=1)
-            other.set_ylabel("arrivals per minute", **svg.AXIS)
-            other.grid(visible=False)
-            other.set_ylim(bottom=0)
-        svg.time_axis(axis, case.end_s)
+        demand = mean_load(evaluator)
+        axis.plot(
+            np.linspace(0.0, case.end_s, len(demand)),
+            demand,
+            color=svg.FOREGROUND,
+            linewidth=1.2,
+            label="demand",
+        )
         axis.set_ylabel("workers", **svg.AXIS)
-        axis.legend(loc="upper left")
+        axis.legend(loc="upper left", ncols=3)
+        middles_s, mean_s, late_s = _waits(evaluator, days)
+        below.plot(middles_s, late_s, color=svg.SERIES[3], label="95th percentile")
+        below.plot(middles_s, mean_s, color=svg.SERIES[0], label="mean")
+        below.set_ylim(bottom=0)
+        below.set_ylabel("wait, s", **svg.AXIS)
+        below.legend(loc="upper left", ncols=2)
+        _clock_axis(below, case.end_s, case.scenario.sim.start_s)
         return svg.plot(
             figure,
             "staffing",
-            "Workers over the day",
-            "Workers of the chosen policy by state over the day, and the arrivals.",
+            "Staffing over the day",
+            "Workers of the chosen policy by state over the day, the demand (sessions in "
+            "progress if nobody ever waited, in workers), and how long those who came waited.",
         )
+
+
+def _waits(evaluator: Evaluator, days: Sequence[Replication]) -> tuple[Floats, Floats, Floats]:
+    """By part of the day: its middle, the mean wait and the 95th percentile, in seconds."""
+    case = evaluator.case
+    edges = np.linspace(0.0, case.end_s, _WAIT_PARTS + 1)
+    at_s, wait_s = [], []
+    for day in days:
+        seen = figures.watched(case, day)
+        at_s.append(day.at_us[seen] / 1e6)
+        wait_s.append(day.wait_us[seen] / 1e6)
+    place = np.clip(np.searchsorted(edges, np.concatenate(at_s), side="right") - 1, 0, None)
+    waits = np.concatenate(wait_s)
+    parts = [waits[place == part] for part in range(_WAIT_PARTS)]
+    mean = np.array([part.mean() if len(part) else np.nan for part in parts])
+    late = np.array([figures.statistic("p95", part) for part in parts])
+    return (edges[:-1] + edges[1:]) / 2, mean, late
+
+
+def _clock_axis(axis: Axes, end_s: float, start_s: float) -> None:
+    """Label the time since the start; by the clock where the scenario says when it is."""
+    svg.time_axis(axis, end_s)
+    if start_s:
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda at_s, _: clock(start_s + at_s)))
+        axis.set_xlabel("time of day", **svg.AXIS)

@@ -160,6 +160,9 @@ def _drop_dear(evaluator: Evaluator, alive: list[Candidate]) -> None:
     for one in sorted(sure, key=lambda one: one.cost.mean):
         by_kind.setdefault(one.kind, []).append(one)
     spared = {id(one) for group in by_kind.values() for one in group[:ALTERNATIVES]}
+    for kind in {one.kind for one in kept} - set(by_kind):
+        likely = [one for one in kept if one.kind == kind and evaluator.keeps(one)]
+        spared |= {id(one) for one in sorted(likely, key=lambda one: one.cost.mean)[:ALTERNATIVES]}
     for one in kept:
         rival = by_kind.get(one.kind, [best])[0]
         if id(one) not in spared and (_dearer(one, best) and _dearer(one, rival)):

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from scenarios.policies import Policy, Predictive, Scaling, Schedule, singles
+from scenarios.policies import (
+    Buffer,
+    Fixed,
+    PerRequest,
+    Policy,
+    Predictive,
+    Scaling,
+    Schedule,
+    Target,
+    TwoTier,
+    singles,
+)
 
 
 def kind(policy: Policy) -> str:
@@ -46,7 +57,7 @@ def _mapping(part: Scaling) -> dict[str, Any]:
 
 def _value(name: str, value: Any) -> Any:
     if name.endswith("_s") and isinstance(value, float | int):
-        return f"{value:g}s"
+        return duration(float(value))
     if isinstance(value, float):
         return f"{100 * value:.6g}%"
     return value
@@ -62,6 +73,64 @@ def _words(part: Scaling) -> str:
             value = " ".join(f"{step['warm']} from {step['at']}" for step in value)
         words.append(f"{key} {value}")
     return ", ".join(words).replace(", ", " ", 1)
+
+
+def meaning(policy: Policy) -> str:
+    """What the policy does, for somebody who has never heard of it."""
+    return ", and ".join(_meaning(part) for _, part in singles(policy))
+
+
+def _meaning(part: Scaling) -> str:
+    match part:
+        case Fixed():
+            text = f"run {part.size} workers, always"
+        case TwoTier():
+            text = (
+                f"keep {_workers(part.warm)} ready beyond those in use, and {part.stopped} more "
+                "stopped, to be started before new ones are launched"
+            )
+        case Buffer():
+            text = f"keep {_workers(part.warm)} ready beyond those in use"
+        case Target():
+            text = f"run so many workers that {100 * part.utilisation:.6g}% of their slots are used"
+        case Predictive():
+            text = (
+                "run workers for the load predicted for when a launch would be ready, and "
+                f"{_workers(part.headroom)} more"
+            )
+        case PerRequest():
+            text = (
+                "launch a worker for each session that finds none idle, and let it go after "
+                f"{duration(part.idle_s)} without work"
+            )
+        case Schedule():
+            steps = ", ".join(
+                f"{_workers(step.warm)} from {clock(step.at_s)}" for step in part.steps
+            )
+            text = f"keep ready beyond those in use: {steps}"
+        case _:
+            text = _words(part)
+    if part.min:
+        text += f", never fewer than {part.min}"
+    if part.max is not None:
+        text += f", never more than {part.max}"
+    if part.scale_in_delay_s:
+        text += f"; let one go when it was not needed for {duration(part.scale_in_delay_s)}"
+    return text
+
+
+def _workers(count: int | float) -> str:
+    if isinstance(count, float):
+        return f"{100 * count:.6g}% of those in use"
+    return f"{count} worker{'' if count == 1 else 's'}"
+
+
+def duration(second: float) -> str:
+    """A time as a scenario would have it, in the largest unit that is whole."""
+    for unit, size in (("h", 3600), ("min", 60)):
+        if second and second % size == 0:
+            return f"{second / size:g}{unit}"
+    return f"{second:g}s"
 
 
 def clock(second: float) -> str:

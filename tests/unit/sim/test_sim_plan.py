@@ -18,7 +18,7 @@ from sim.plan.answer import conclude
 from sim.plan.evaluate import Candidate, Evaluator
 from sim.plan.search import FRESH_DAY, search
 from sim.plan.space import candidates
-from sim.plan.wording import as_written, in_words
+from sim.plan.wording import as_written, in_words, meaning
 from sim.scale import Parcel
 
 pytestmark = pytest.mark.timeout(600)
@@ -103,6 +103,59 @@ def test_an_interrupt_gives_the_best_so_far(monkeypatch: pytest.MonkeyPatch) -> 
     assert found.best is not None
     assert "the best so far, not confirmed" in answer.sentence
     assert answer.as_json()["interrupted"] is True
+
+
+def test_ctrl_c_prints_the_best_so_far_as_one_document(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """After every candidate has been seen on three days, at whatever comes next."""
+    look = Evaluator.look
+
+    def interrupted(self: Evaluator, candidate: Candidate, days: int) -> None:
+        if days > 3:
+            raise KeyboardInterrupt
+        look(self, candidate, days)
+
+    monkeypatch.setattr(Evaluator, "look", interrupted)
+    file = tmp_path / "small.yaml"
+    file.write_text(SMALL + PLAN)
+    result = CliRunner().invoke(group, ["plan", str(file), "--json", "-"])
+    answer = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert answer["interrupted"] is True
+    assert answer["policy"]["kind"] in {"buffer", "two-tier"}
+    assert answer["alternatives"] == []
+    assert "interrupted: the best so far, not confirmed" in answer["answer"]
+
+
+def test_the_answer_says_what_the_policy_does_and_which_kinds_do_not_hold() -> None:
+    found = search(scenario(SMALL + PLAN.replace("[10, 20, 26, 32]", "[14]")), 60.0, quiet)
+    answer = conclude(scenario(), found)
+    assert found.best is not None
+    assert "ready beyond those in use" in answer.sentence
+    assert "days that the search had not seen show with 99 % confidence" in answer.sentence
+    (line,) = answer.others
+    assert line.startswith("fixed: none keeps the gates; fixed size 14, interval 10s comes nearest")
+    assert line in answer.as_text()
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        ("{kind: fixed, size: 3}", "run 3 workers, always"),
+        ("{kind: buffer, warm: 1, max: 9}", "keep 1 worker ready beyond those in use, never more"),
+        ("{kind: buffer, warm: 20%, min: 4}", "keep 20% of those in use ready beyond those in use"),
+        ("{kind: target, utilisation: 80%}", "80% of their slots"),
+        ("{kind: predictive, method: ewma, headroom: 2}", "and 2 workers more"),
+        ("{kind: per-request, idle: 90min}", "after 90min without work"),
+        ("{kind: buffer, warm: 2, scale_in_delay: 5min}", "when it was not needed for 5min"),
+        ('{kind: schedule, steps: [{at: "08:00", warm: 2}]}', "2 workers from 08:00"),
+    ],
+)
+def test_a_policy_is_told_in_plain_words(policy: str, words: str) -> None:
+    text = SMALL.replace("{kind: buffer, warm: 6, interval: 10s}", policy)
+    assert words in meaning(scenario(text).pool.policy)
 
 
 def test_without_policies_candidates_lie_around_the_load() -> None:
