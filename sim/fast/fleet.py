@@ -27,6 +27,7 @@ from sim.fast.state import (
     LEAVING,
     NOTICED,
     NOW,
+    PER_REQUEST,
     RESTS,
     SCRUBS,
     SERVES,
@@ -124,6 +125,21 @@ def close(now: Ints, limits: Ints, workers: Small, lists: Small, worker: int) ->
     else:
         lists[1, count] = left
     now[FREE] -= limits[SLOTS] - count
+
+
+@lean
+def fullest(limits: Ints, workers: Small, lists: Small) -> int:
+    """Of the workers with room the fullest, and of those the one that got there last."""
+    count = limits[SLOTS] - 1
+    while lists[1, count] < 0:
+        count -= 1
+    chosen = lists[1, count]
+    if limits[PER_REQUEST] != 0:
+        other = workers[chosen, BEFORE]
+        while other >= 0:
+            chosen = max(chosen, other)
+            other = workers[other, BEFORE]
+    return int(chosen)
 
 
 @lean

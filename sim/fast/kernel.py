@@ -6,12 +6,11 @@ of equal time and rank.
 
 from __future__ import annotations
 
-from sim.fast import control, fleet, queue
+from sim.fast import control, crowd, fleet, queue
 from sim.fast.compiled import lean
 from sim.fast.state import (
     ARRIVED_AT,
     ASKED,
-    BEFORE,
     BEGIN,
     BOOT_ENDS,
     BOOT_FAILS,
@@ -33,16 +32,12 @@ from sim.fast.state import (
     INITIALLY_STOPPED,
     INTERVAL,
     LEAVING,
-    LEFT,
     MAX_WORKERS,
     NOTICE,
     NOTICED,
     NOW,
     PER_REQUEST,
     QUEUE_HEAD,
-    QUEUE_TAIL,
-    QUEUED_AFTER,
-    QUEUED_BEFORE,
     REFILL_AWAITED,
     RESTS,
     REUSE,
@@ -53,7 +48,6 @@ from sim.fast.state import (
     SESSION_LEAVES,
     SESSION_RETURNS,
     SESSIONS,
-    SLOTS,
     SPOT_NOTICE,
     STACK,
     STATE,
@@ -74,7 +68,6 @@ from sim.model import (
     RANK_FAILURE,
     RANK_REFILL,
     RANK_RENEGE,
-    RANK_RETURN,
     RANK_SERVICE,
     RANK_TICK,
     WAITING,
@@ -89,76 +82,11 @@ occupy, release, rest, ready = fleet.occupy, fleet.release, fleet.rest, fleet.re
 new_worker, lose, follow = fleet.new_worker, fleet.lose, fleet.follow
 running, launch_one, is_out = control.running, control.launch_one, control.is_out
 act, ask_policy = control.act, control.ask_policy
+fullest = fleet.fullest
+enqueue, unqueue, leave = crowd.enqueue, crowd.unqueue, crowd.leave
 _RANKS = queue.RANKS
 _INDEX_BITS, _INDEX_MASK = queue.INDEX_BITS, queue.INDEX_MASK
 _WORKER_BITS, _WORKER_MASK = queue.WORKER_BITS, queue.WORKER_MASK
-
-
-@lean
-def fullest(limits: Ints, workers: Small, lists: Small) -> int:
-    """Of the workers with room the fullest, and of those the one that got there last."""
-    count = limits[SLOTS] - 1
-    while lists[1, count] < 0:
-        count -= 1
-    chosen = lists[1, count]
-    if limits[PER_REQUEST] != 0:
-        other = workers[chosen, BEFORE]
-        while other >= 0:
-            chosen = max(chosen, other)
-            other = workers[other, BEFORE]
-    return int(chosen)
-
-
-@lean
-def enqueue(now: Ints, queued: Small, session: int) -> None:
-    tail = now[QUEUE_TAIL]
-    queued[session, QUEUED_BEFORE] = tail
-    queued[session, QUEUED_AFTER] = -1
-    if tail >= 0:
-        queued[tail, QUEUED_AFTER] = session
-    else:
-        now[QUEUE_HEAD] = session
-    now[QUEUE_TAIL] = session
-    now[WAITING_NOW] += 1
-
-
-@lean
-def unqueue(now: Ints, queued: Small, session: int) -> None:
-    left = queued[session, QUEUED_BEFORE]
-    right = queued[session, QUEUED_AFTER]
-    if left >= 0:
-        queued[left, QUEUED_AFTER] = right
-    else:
-        now[QUEUE_HEAD] = right
-    if right >= 0:
-        queued[right, QUEUED_BEFORE] = left
-    else:
-        now[QUEUE_TAIL] = left
-    now[WAITING_NOW] -= 1
-
-
-@lean
-def leave(
-    now: Ints,
-    limits: Ints,
-    heap: Ints,
-    far: Ints,
-    heads: Ints,
-    queued: Small,
-    outcome: Bytes,
-    retry_us: Ints,
-    session: int,
-    how: int,
-) -> None:
-    """It goes; it may come again."""
-    outcome[session] = how
-    times = queued[session, LEFT]
-    queued[session, LEFT] = times + 1
-    if times < retry_us.shape[1] and retry_us[session, times] >= 0:
-        at_us = now[NOW] + retry_us[session, times]
-        put(now, heap, far, heads, at_us, RANK_RETURN, SESSION_RETURNS, session, 0)
-    else:
-        follow(now, limits, heap, far, heads, len(outcome), session)
 
 
 @lean
