@@ -11,8 +11,8 @@ from collections.abc import Callable
 from functools import partial
 
 from sim import journal as log
+from sim.fleet import Fleet
 from sim.journal import NOBODY, Journal
-from sim.meter import Meter
 from sim.model import (
     NEVER_US,
     RANK_FAILURE,
@@ -61,19 +61,15 @@ class Pool:
         self.decisions = 0
         self.log: list[tuple[Numbers, Numbers]] | None = None
         """Where it is a list: every observation with the actions that followed."""
-        self.meter = Meter(day.begin_us, day.edges_us)
+        self.fleet = Fleet(model.slots, day, clock)
+        self.meter = self.fleet.meter
         self._day = day
         self._clock = clock
         self._serves = serves
         self._over = over
         self._journal = journal
-        self._workers: list[Worker] = []
-        self._open: list[dict[int, Worker]] = [{} for _ in range(model.slots)]
-        """Workers with room by the number of their sessions; who came last stands last."""
-        self._stopped: list[Worker] = []
         self._place: dict[int, Worker] = {}
         self._starts = 0
-        self._booting = self._idle = self._busy = self._leaving = 0
         self._own = Provider(model, clock)
         self._providers = [self._own] if region is None else [self._own, region]
         for provider in self._providers:
@@ -86,12 +82,12 @@ class Pool:
         """Set up the workers of the start, what is known to go wrong, and the policy."""
         self.meter.begin((self.model.initial, 0, 0, self.model.stopped))
         for _ in range(self.model.initial):
-            self._booting += 1
-            self._ready(self._new_worker())
+            self.fleet.booting += 1
+            self._ready(self.fleet.new())
         for _ in range(self.model.stopped):
-            worker = self._new_worker()
+            worker = self.fleet.new()
             worker.state = WorkerState.STOPPED
-            self._stopped.append(worker)
+            self.fleet.stopped.append(worker)
         for kill in self.model.kills:
             self._at(kill.at_us, RANK_FAILURE, partial(self._kill, kill))
         self._own.begin()
@@ -119,14 +115,14 @@ class Pool:
         """The pool as its policy sees it."""
         return (
             self._clock.now_us / SECOND_US,
-            float(self._idle),
-            float(self._busy),
-            float(self._booting),
-            float(len(self._stopped)),
+            float(self.fleet.idle),
+            float(self.fleet.busy),
+            float(self.fleet.booting),
+            float(len(self.fleet.stopped)),
             float(len(self.queue)),
             float(self.running),
             float(self.arrivals),
-            float(self.free_slots),
+            float(self.fleet.free_slots),
             float(self.model.slots),
         )
 
@@ -153,37 +149,25 @@ class Pool:
     @property
     def running(self) -> int:
         """Workers that count against the quota."""
-        return self._idle + self._busy + self._booting + self._leaving
-
-    @property
-    def free_slots(self) -> int:
-        return sum(
-            (self.model.slots - used) * len(workers) for used, workers in enumerate(self._open)
-        )
-
-    @property
-    def has_room(self) -> bool:
-        return any(self._open)
+        return self.fleet.running
 
     def serve(self, session: int) -> None:
         """Give it a slot of the fullest worker with room, the one that got there last.
 
         Where workers are launched per request, it is the newest one.
         """
-        workers = self._open[max(used for used, workers in enumerate(self._open) if workers)]
-        newest = max(workers) if self.model.per_request else next(reversed(workers))
-        worker = workers[newest]
+        worker = self.fleet.fullest(newest=self.model.per_request)
         self._occupy(worker, session)
 
     def _occupy(self, worker: Worker, session: int) -> None:
-        self._mark()
-        self._close(worker)
+        self.fleet.mark()
+        self.fleet.close(worker)
         if not worker.sessions:
-            self._idle -= 1
-            self._busy += 1
+            self.fleet.idle -= 1
+            self.fleet.busy += 1
         worker.sessions.append(session)
         worker.state = WorkerState.ACTIVE
-        self._open_up(worker)
+        self.fleet.open_up(worker)
         self._place[session] = worker
         self._note(log.SERVED, worker, session)
         self._serves(session)
@@ -195,18 +179,18 @@ class Pool:
         worker = self._place.pop(session, None)
         if worker is None:
             return
-        self._mark()
-        self._close(worker)
+        self.fleet.mark()
+        self.fleet.close(worker)
         worker.sessions.remove(session)
         self._note(log.ENDS, worker, session)
         self._over(session, True)
         if worker.sessions:
-            self._open_up(worker)
+            self.fleet.open_up(worker)
         elif worker.noticed:
-            self._leaving -= 1
+            self.fleet.leaving -= 1
             worker.state = WorkerState.GONE
         else:
-            self._busy -= 1
+            self.fleet.busy -= 1
             scrubs = len(self._day.scrub_us) > 0
             self._freed(worker, int(self._day.scrub_us[session]) if scrubs else 0)
         self._serve_queue()
@@ -219,7 +203,7 @@ class Pool:
             self._note(log.TERMINATED, worker)
         elif scrub_us > 0:
             worker.state = WorkerState.DRAINING
-            self._booting += 1
+            self.fleet.booting += 1
             at_us = self._clock.now_us + scrub_us
             self._at(at_us, RANK_SERVICE, lambda: self._scrubbed(worker))
         else:
@@ -228,8 +212,8 @@ class Pool:
     def _scrubbed(self, worker: Worker) -> None:
         if worker.state is not WorkerState.DRAINING or worker.noticed:
             return
-        self._mark()
-        self._booting -= 1
+        self.fleet.mark()
+        self.fleet.booting -= 1
         self._note(log.SCRUBBED, worker)
         self._rest(worker)
         self._serve_queue()
@@ -239,26 +223,16 @@ class Pool:
         """It is idle from now on."""
         worker.state = WorkerState.READY
         worker.idle_since_us = self._clock.now_us
-        self._idle += 1
-        self._open_up(worker)
+        self.fleet.idle += 1
+        self.fleet.open_up(worker)
         if self.model.expiry_us < NEVER_US:
             since_us = worker.idle_since_us
             at_us = since_us + self.model.expiry_us
             self._at(at_us, RANK_FAILURE, lambda: self._expire(worker, since_us))
 
     def _serve_queue(self) -> None:
-        while self.queue and self.has_room:
+        while self.queue and self.fleet.has_room:
             self.serve(self.queue.popleft())
-
-    def _open_up(self, worker: Worker) -> None:
-        used = len(worker.sessions)
-        if worker.serves and used < self.model.slots:
-            self._open[used][worker.index] = worker
-
-    def _close(self, worker: Worker) -> None:
-        used = len(worker.sessions)
-        if used < self.model.slots:
-            self._open[used].pop(worker.index, None)
 
     # --- workers come ----------------------------------------------------------------
 
@@ -280,9 +254,9 @@ class Pool:
         if index >= len(self._day.boot_us):
             raise NeedsMoreDraws("launches")
         self.launches += 1
-        self._mark()
-        self._booting += 1
-        worker = self._new_worker()
+        self.fleet.mark()
+        self.fleet.booting += 1
+        worker = self.fleet.new()
         worker.state = WorkerState.BOOTING
         worker.bound = bound
         self._note(log.LAUNCHED, worker)
@@ -307,8 +281,8 @@ class Pool:
         self.changed()
 
     def _ready(self, worker: Worker) -> None:
-        self._mark()
-        self._booting -= 1
+        self.fleet.mark()
+        self.fleet.booting -= 1
         self._rest(worker)
         if worker.was_ready:
             return
@@ -327,23 +301,18 @@ class Pool:
 
     def _start(self, count: int) -> None:
         for _ in range(count):
-            if not self._stopped or not self._may_run:
+            if not self.fleet.stopped or not self._may_run:
                 return
             if self._starts >= len(self._day.start_us):
                 raise NeedsMoreDraws("starts")
             at_us = self._clock.now_us + int(self._day.start_us[self._starts])
             self._starts += 1
-            self._mark()
-            worker = self._stopped.pop()
+            self.fleet.mark()
+            worker = self.fleet.stopped.pop()
             worker.state = WorkerState.STARTING
             self._note(log.STARTED, worker)
-            self._booting += 1
+            self.fleet.booting += 1
             self._at(at_us, RANK_SERVICE, partial(self._booted, worker))
-
-    def _new_worker(self) -> Worker:
-        worker = Worker(len(self._workers), self.model.slots)
-        self._workers.append(worker)
-        return worker
 
     @property
     def _may_run(self) -> bool:
@@ -362,14 +331,14 @@ class Pool:
 
     def _terminate(self, count: int) -> None:
         """Of the idle ones those that have been idle longest."""
-        for worker in list(self._open[0].values())[:count]:
-            self._drop(worker, WorkerState.GONE)
+        for worker in self.fleet.idle_longest(count):
+            self.fleet.drop(worker, WorkerState.GONE)
             self._note(log.TERMINATED, worker)
 
     def _stop(self, count: int) -> None:
-        for worker in list(self._open[0].values())[:count]:
-            self._drop(worker, WorkerState.STOPPED)
-            self._stopped.append(worker)
+        for worker in self.fleet.idle_longest(count):
+            self.fleet.drop(worker, WorkerState.STOPPED)
+            self.fleet.stopped.append(worker)
             self._note(log.STOPPED, worker)
 
     def _expire(self, worker: Worker, since_us: int) -> None:
@@ -386,12 +355,12 @@ class Pool:
         if not worker.sessions:
             self._lose(worker, WorkerState.GONE)
             return
-        self._mark()
-        self._close(worker)
+        self.fleet.mark()
+        self.fleet.close(worker)
         worker.noticed = True
         worker.state = WorkerState.DRAINING
-        self._busy -= 1
-        self._leaving += 1
+        self.fleet.busy -= 1
+        self.fleet.leaving += 1
         at_us = self._clock.now_us + self.model.notice_us
         self._at(at_us, RANK_FAILURE, lambda: self._failed(worker))
         self.changed()
@@ -399,7 +368,7 @@ class Pool:
     def _kill(self, kill: Kill) -> None:
         chosen = [
             worker
-            for worker in self._workers
+            for worker in self.fleet.workers
             if worker.exists
             and worker.state is not WorkerState.STOPPED
             and (kill.target != "busy" or worker.sessions)
@@ -412,7 +381,7 @@ class Pool:
 
     def _lose(self, worker: Worker, state: WorkerState) -> None:
         """It is gone against the policy's will, and its sessions with it."""
-        self._drop(worker, state)
+        self.fleet.drop(worker, state)
         self._note(log.LOST, worker)
         for session in worker.sessions:
             del self._place[session]
@@ -421,37 +390,9 @@ class Pool:
         worker.sessions.clear()
         self.changed()
 
-    def _drop(self, worker: Worker, state: WorkerState) -> None:
-        self._mark()
-        self._close(worker)
-        if worker.state is WorkerState.STOPPED:
-            self._stopped.remove(worker)
-        elif worker.on_its_way:
-            self._booting -= 1
-        elif worker.noticed:
-            self._leaving -= 1
-        elif worker.sessions:
-            self._busy -= 1
-        else:
-            self._idle -= 1
-        worker.state = state
-
     def _note(self, what: str, worker: Worker, session: int = NOBODY) -> None:
         if self._journal is not None:
             self._journal.note(self._clock.now_us, what, session, worker.index)
-
-    def _mark(self) -> None:
-        """The counts are about to change."""
-        self.meter.advance(
-            self._clock.now_us,
-            (self._idle, self._booting, self._busy + self._leaving, len(self._stopped)),
-        )
-
-    def finish(self, end_us: int) -> None:
-        """The day is over."""
-        self.meter.advance(
-            end_us, (self._idle, self._booting, self._busy + self._leaving, len(self._stopped))
-        )
 
     def _at(self, at_us: int, rank: int, action: Callable[[], None]) -> None:
         self._clock.at(at_us, rank, action)

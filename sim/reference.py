@@ -93,7 +93,7 @@ class Reference:
         waiting = self._outcome == WAITING
         self._wait_us[waiting] += self._day.end_us - self._since_us[waiting]
         for pool in self.pools:
-            pool.finish(self._day.end_us)
+            pool.fleet.finish(self._day.end_us)
         return [
             Outcome(
                 self._at_us,
@@ -129,7 +129,11 @@ class Reference:
         home = self.pools[self._home[session]]
         home.arrivals += 1
         taker = next(
-            (pool for pool in (home, *(self.pools[i] for i in self._overflow)) if pool.has_room),
+            (
+                pool
+                for pool in (home, *(self.pools[i] for i in self._overflow))
+                if pool.fleet.has_room
+            ),
             None,
         )
         patience_us = int(self._day.patience_us[session])
