@@ -112,7 +112,7 @@ class Weibull(_Times):
     """``shape`` below 1: many short, few long; ``scale`` is the 63rd percentile."""
 
     dist: Literal["weibull"] = "weibull"
-    shape: float = Field(gt=0, le=100)
+    shape: float = Field(ge=0.05, le=100)
     scale_s: PositiveSeconds = Field(alias="scale")
 
     @property

@@ -20,7 +20,7 @@ from scenarios.fields import (
     UsdPerHour,
     problems,
 )
-from scenarios.policies import PerRequest, Policy, TwoTier, singles
+from scenarios.policies import Fixed, PerRequest, Policy, TwoTier, singles
 
 DEFAULT = "default"
 
@@ -78,7 +78,8 @@ class Pool(Strict):
     worker. ``share`` is of the arrivals; ``route: overflow`` takes those whom
     their own pool cannot serve at once. What a system without good manners
     does: ``release: false`` never gives a slot back, not even of a session
-    that was ended, ``reap`` ends every session of that age. ``orphans`` hold their slots for a while after their end.
+    that was ended, ``reap`` ends every session of that age. ``orphans`` hold
+    their slots for a while after their end.
     """
 
     name: Label = DEFAULT
@@ -112,6 +113,7 @@ class Pool(Strict):
             *overlaps(self.outages),
             *self._unreleased(),
             *self._not_per_request(),
+            *self._never_scales(),
         ]
         if found:
             raise problems(found)
@@ -127,6 +129,14 @@ class Pool(Strict):
             for below, workers in [*policy.sizes(), (("min",), policy.min)]:
                 if workers > quota:
                     yield ("policy", *place, *below), f"{workers} is above max_workers {quota}"
+
+    def _never_scales(self) -> Iterator[tuple[Place, str]]:
+        parts = [policy for _, policy in singles(self.policy)]
+        if all(isinstance(part, Fixed) and part.size == part.min == 0 for part in parts):
+            yield ("policy",), "a pool of fixed size 0 never has a worker"
+        caps = [part.max for part in parts if part.max is not None]
+        if self.initial is not None and len(caps) == len(parts) and self.initial > max(caps):
+            yield ("initial",), f"{self.initial} is above the policy's max {max(caps)}"
 
     def _not_per_request(self) -> Iterator[tuple[Place, str]]:
         """A session waits for its own worker: nobody would launch another one later."""

@@ -36,6 +36,9 @@ from system.orchestrator.policy import Numbers
 GRID = 288
 """Pool states are summed over so many even parts of the run, and over its stages."""
 
+WORKERS_MAX = 1_000_000
+"""At the start of a day; more is a slip of the pen."""
+
 SAME_DAY_MAX = 20_000
 """Up to so many arrivals the first replication is the very day of a measured run."""
 
@@ -106,6 +109,11 @@ class Case:
             bucket = bucket or region.launch_bucket
             outages += _outages(region.outages)
         most = min([1 << 30, *(cap for cap in caps if cap is not None)])
+        if pool.at_start + pool.stopped_at_start > WORKERS_MAX:
+            raise BadModel(
+                f"pool: {pool.at_start + pool.stopped_at_start} workers at the start, "
+                f"over {WORKERS_MAX}"
+            )
         return PoolModel(
             name=pool.name,
             policy=policies.model(chosen, pool, self.scenario, forecast),

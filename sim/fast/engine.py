@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sim.fast import kernel, queue, state
-from sim.model import KINDS, NEVER_US, WAITING, Day, NeedsMoreDraws, Outcome, PoolModel
+from sim.model import KINDS, NEVER_US, WAITING, BadModel, Day, NeedsMoreDraws, Outcome, PoolModel
 from system.orchestrator.policy import MEMORIES, OBSERVATION_FIELDS
 
 
@@ -21,6 +21,7 @@ def simulate(pool: PoolModel, day: Day) -> Outcome:
 
     Raises:
         NeedsMoreDraws: the day has too few.
+        BadModel: more workers are launched in a day than anybody can mean.
         ValueError: the pool is ``unsupported``.
     """
     if unsupported(pool):
@@ -33,6 +34,8 @@ def simulate(pool: PoolModel, day: Day) -> Outcome:
         memory = MEMORIES[part.kind]
         memories[index, : len(memory)] = memory
     count = pool.initial + pool.stopped + len(day.boot_us)
+    if count > queue.WORKER_MASK:
+        raise BadModel(f"pool: over {queue.WORKER_MASK} workers are launched in one day")
     expires = pool.expiry_us < NEVER_US
     fleet = state.Fleet.of(count, pool.slots, _stops(pool, day, count), expires)
     crowd = state.Crowd.of(day.sessions)
