@@ -149,8 +149,8 @@ def conclude(scenario: Scenario, found: Found) -> Answer:
 def _sentence(found: Found, best: Candidate) -> str:
     evaluator = found.evaluator
     kept = " and ".join(
-        f"{gate.metric} {gate.stat} {gate.op} {render(gate.limit, gate.unit)} "
-        f"({render(best.gate(index).mean, gate.unit)})"
+        f"{gate.metric} {gate.stat} {gate.op} {render(gate.limit, gate.unit)}"
+        f"{_during(gate)} ({render(best.gate(index).mean, gate.unit)})"
         for index, gate in enumerate(evaluator.gates)
     )
     text = (
@@ -178,10 +178,15 @@ def _no_policy(found: Found, binding: str) -> str:
     ] or [(gate, near.gate(index).mean) for index, gate in enumerate(evaluator.gates)]
     gate, value = broken[0]
     text = (
-        f"No policy keeps {gate.metric} {gate.stat} {gate.op} {render(gate.limit, gate.unit)} "
-        f"(gate {gate.id}); {in_words(near.policy)} comes nearest with {_value(value, gate)}"
+        f"No policy keeps {gate.metric} {gate.stat} {gate.op} {render(gate.limit, gate.unit)}"
+        f"{_during(gate)} (gate {gate.id}); {in_words(near.policy)} comes nearest with "
+        f"{_value(value, gate)}"
     )
     return f"{text}: {binding}." if binding else f"{text}."
+
+
+def _during(gate: Gate) -> str:
+    return "" if gate.during is None else f" during {gate.during}"
 
 
 def _value(value: float, gate: Gate) -> str:

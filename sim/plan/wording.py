@@ -94,9 +94,10 @@ def _meaning(part: Scaling) -> str:
         case Target():
             text = f"run so many workers that {100 * part.utilisation:.6g}% of their slots are used"
         case Predictive():
+            known = "from the arrival rates that this scenario says, " * (part.method == "mtginf")
             text = (
-                "run workers for the load predicted for when a launch would be ready, and "
-                f"{_workers(part.headroom)} more"
+                "run workers for the load predicted for when a launch would be ready, "
+                f"{known}and {_workers(part.headroom)} more"
             )
         case PerRequest():
             text = (

@@ -148,6 +148,7 @@ def test_the_answer_says_what_the_policy_does_and_which_kinds_do_not_hold() -> N
         ("{kind: buffer, warm: 20%, min: 4}", "keep 20% of those in use ready beyond those in use"),
         ("{kind: target, utilisation: 80%}", "80% of their slots"),
         ("{kind: predictive, method: ewma, headroom: 2}", "and 2 workers more"),
+        ("{kind: predictive, method: mtginf}", "from the arrival rates that this scenario says"),
         ("{kind: per-request, idle: 90min}", "after 90min without work"),
         ("{kind: buffer, warm: 2, scale_in_delay: 5min}", "when it was not needed for 5min"),
         ('{kind: schedule, steps: [{at: "08:00", warm: 2}]}', "2 workers from 08:00"),
