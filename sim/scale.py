@@ -8,6 +8,7 @@ the replication: wherever it is simulated, the result is the same.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import tempfile
 import time
 from collections.abc import Iterator
@@ -134,10 +135,9 @@ def connected(backend: Backend, cluster: str | None) -> Iterator[None]:
 
 
 def _dask(cluster: str) -> contextlib.AbstractContextManager[Any]:
-    from distributed import Client
-
+    distributed = importlib.import_module("distributed")
     client: contextlib.AbstractContextManager[Any]
-    client = Client(cluster, timeout=CONNECT_S)  # type: ignore[no-untyped-call]
+    client = distributed.Client(cluster, timeout=CONNECT_S)
     return client
 
 
