@@ -203,20 +203,20 @@ def ask_policy(
     observation[9] = limits[SLOTS]
     now[ASKED] = 0
     now[DECISIONS] += 1
-    launch = 0.0
+    coming = 0.0
     start = 0.0
     stop = 0.0
     leaving = 1.0e18
     for part in range(len(kinds)):
         decide(kinds[part], observation, parameters[part], memories[part], actions)
-        launch = max(launch, actions[0])
+        coming = max(coming, actions[0] + actions[2])
         start = max(start, actions[2])
         leaving = min(leaving, actions[1] + actions[3])
         stop = max(stop, actions[3])
-    if launch + start > 0.0 and len(kinds) > 1:
+    if coming > 0.0 and len(kinds) > 1:
         leaving = 0.0
     stop = min(stop, leaving)
-    best[0] = launch
+    best[0] = coming - start
     best[1] = leaving - stop
     best[2] = start
     best[3] = stop

@@ -10,12 +10,15 @@ from system.orchestrator.policy.layout import LAUNCH, START, STOP, TERMINATE, De
 def highest(parts: Sequence[Decision]) -> tuple[float, float, float, float]:
     """One set of actions of the decisions of several policies; each keeps its own memory.
 
-    Workers go only when all policies would let them go, and none asks for more.
-    One policy alone does what it decides.
+    As many workers come as the one asks for that asks for most, stopped ones
+    first, so that together they keep within the bounds of each. Workers go only
+    when all policies would let them go, and none asks for more. One policy
+    alone does what it decides.
     """
-    launch = max(actions[LAUNCH] for actions, _ in parts)
+    coming = max(actions[LAUNCH] + _action(actions, START) for actions, _ in parts)
     start = max(_action(actions, START) for actions, _ in parts)
-    if launch + start > 0.0 and len(parts) > 1:
+    launch = coming - start
+    if coming > 0.0 and len(parts) > 1:
         return (launch, 0.0, start, 0.0)
     leaving = min(actions[TERMINATE] + _action(actions, STOP) for actions, _ in parts)
     stop = min(leaving, max(_action(actions, STOP) for actions, _ in parts))

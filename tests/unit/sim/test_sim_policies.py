@@ -117,6 +117,12 @@ def test_of_several_policies_the_one_that_wants_most_workers_wins() -> None:
     assert highest([((0.0, 3.0), memory), ((0.0, 0.0, 0.0, 2.0), memory)]) == (0, 0, 0, 2)
 
 
+def test_policies_together_ask_for_no_more_than_the_one_that_asks_for_most() -> None:
+    memory = (0.0, 0.0)
+    assert highest([((1.0, 0.0), memory), ((0.0, 0.0, 1.0, 0.0), memory)]) == (0, 0, 1, 0)
+    assert highest([((3.0, 0.0), memory), ((0.0, 0.0, 1.0, 0.0), memory)]) == (2, 0, 1, 0)
+
+
 def test_one_policy_alone_does_what_it_decides() -> None:
     assert highest([((3.0, 1.0, 0.0, 2.0), (0.0, 0.0))]) == (3, 1, 0, 2)
 
