@@ -211,12 +211,12 @@ def test_a_taken_port_is_one_line_and_starts_nothing(mark: str) -> None:
 
 
 def test_a_component_that_cannot_start_is_told_in_one_line(mark: str) -> None:
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
+    """The store's port takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-    stack = EmbeddedStack(small(store_url=f"redis://127.0.0.1:{port}/0", ready_timeout_s=2.5))
-    with pytest.raises(StackError) as failed:
-        stack.start()
+        stack = EmbeddedStack(small(store_url=f"redis://127.0.0.1:{port}/0", ready_timeout_s=2.5))
+        with pytest.raises(StackError) as failed:
+            stack.start()
     assert "\n" not in str(failed.value)
     assert str(failed.value).startswith(("orchestrator ", "signaling ", "1 ready workers"))
     assert stack.log_dir.is_dir(), "the logs of a failed start are kept"
