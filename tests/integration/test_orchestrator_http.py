@@ -115,15 +115,18 @@ async def serving(
         stack.push_async_callback(store.close)
         ledger = Ledger(store, lease_ms=lease_ms, heartbeat_ms=heartbeat_ms)
         provider = LocalProvider(signaling=valkey.url, worker_args=worker_args, command=WORKER)
-        runner = web.AppRunner(
-            create_app(Orchestrator(store, ledger, provider, specs), keys), access_log=None
-        )
+        orchestrator = Orchestrator(store, ledger, provider, specs)
+        runner = web.AppRunner(create_app(orchestrator, keys), access_log=None)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         port = runner.addresses[0][1]
         client = await stack.enter_async_context(aiohttp.ClientSession())
+        # A worker that a test adds must not be there yet when the pool is first decided about.
+        async with asyncio.timeout(10):
+            while any(p.snapshot.now_ms == 0 for p in orchestrator.pools.values()):  # noqa: ASYNC110
+                await asyncio.sleep(0.005)
         yield Service(f"http://127.0.0.1:{port}", client, ledger, provider)
 
 
