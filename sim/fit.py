@@ -25,6 +25,7 @@ OBSERVED_MIN: Final = 5
 """Fewer observed ends say nothing about a shape."""
 
 RESAMPLES: Final = 200
+WORTH: Final = 2.0
 CONSTANT: Final = 0.02
 """Durations that spread less than this share of their mean are one duration."""
 AT_ONCE_S: Final = 0.02
@@ -136,9 +137,14 @@ def fit(times: Times, name: str) -> Fitted:
 
 
 def _aicc(shape: Shape, logs: Floats, ended: Flags) -> float:
+    """Smaller is better; a second parameter must be worth ``WORTH`` more than it costs.
+
+    Few ends, the others cut off, fit a long tail nearly as well as none, and
+    nobody has seen that tail.
+    """
     k, n = shape.parameters, int(ended.sum())
     small = 2.0 * k * (k + 1) / (n - k - 1)
-    return 2.0 * k + small - 2.0 * shape.log_likelihood(logs, ended)
+    return WORTH * (k - 1) + 2.0 * k + small - 2.0 * shape.log_likelihood(logs, ended)
 
 
 def _distance(shape: Shape, curve: tuple[Floats, Floats]) -> float:

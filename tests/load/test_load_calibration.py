@@ -54,12 +54,14 @@ def command(group: Any, *arguments: object) -> Result:
     return CliRunner().invoke(group, [str(argument) for argument in arguments])
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(360)
 async def test_a_model_fitted_to_one_load_predicts_another(tmp_path: Path) -> None:
     first, second = tmp_path / "first.yaml", tmp_path / "second.yaml"
     fitted = tmp_path / "fitted.yaml"
     first.write_text(MEASURED)
-    done = await locust("--scenario", str(first), "--run-dir", str(tmp_path / "a"))
+    done = await locust(
+        "--scenario", str(first), "--run-dir", str(tmp_path / "a"), deadline_s=150.0
+    )
     assert judged(done, tmp_path / "a", 0), done.output
 
     replayed = command(sim_group, "replay", tmp_path / "a" / "orchestrator.log")
@@ -80,7 +82,7 @@ async def test_a_model_fitted_to_one_load_predicts_another(tmp_path: Path) -> No
     other["gates"] = GATES
     second.write_text(yaml.safe_dump(other, sort_keys=False))
     out = tmp_path / "b"
-    done = await locust("--scenario", str(second), "--run-dir", str(out))
+    done = await locust("--scenario", str(second), "--run-dir", str(out), deadline_s=150.0)
     assert judged(done, out, 1), done.output
     gates = {gate["id"]: gate for gate in read_json(out, "gates.json")}
     verdicts = {name: gate["verdict"] for name, gate in gates.items()}
