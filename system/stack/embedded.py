@@ -41,7 +41,7 @@ from system.stack.pools import (
 )
 from system.store.base import StoreUnavailable
 from system.store.valkey import EmbeddedValkey
-from system.telemetry import lifeline
+from system.telemetry import lifeline, priority
 from system.telemetry.config import LISTEN_VARIABLE, SECRET_VARIABLE
 
 POLL_S: Final = 0.05
@@ -260,7 +260,10 @@ class EmbeddedStack:
         self._components.append(component)
         if self.config.nice:
             # Workers inherit it from the orchestrator, which starts none before this.
-            os.setpriority(os.PRIO_PROCESS, component.pid, self.config.nice)
+            for _ in range(priority.TRIES):
+                if priority.lower(component.pid, self.config.nice):
+                    break
+                time.sleep(priority.AGAIN_S)
         return component
 
     def _environment(self) -> dict[str, str]:

@@ -107,8 +107,15 @@ def up(mark: str, *options: str) -> subprocess.Popen[str]:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[EmbeddedStack]:
-    with EmbeddedStack(small(workers=2, min_ready=2)) as stack:
+    with EmbeddedStack(small(workers=2, min_ready=2, nice=3)) as stack:
         yield stack
+
+
+def test_a_stack_that_is_measured_yields_to_what_measures_it(running: EmbeddedStack) -> None:
+    for pid in running.worker_pids().values():
+        assert psutil.Process(pid).nice() == 3
+        group = Path(f"/proc/{pid}/autogroup")  # absent where the kernel has no such groups
+        assert not group.exists() or group.read_text().endswith(" nice 3\n")
 
 
 def test_a_snapshot_tells_the_pool_and_what_each_process_uses(running: EmbeddedStack) -> None:

@@ -15,7 +15,7 @@ from typing import IO, Final
 
 from system.orchestrator.providers.base import Exit, Launch, Provider, ProviderError
 from system.protocol import tokens
-from system.telemetry import lifeline, logs
+from system.telemetry import lifeline, logs, priority
 
 CLOSE_S: Final = 2.0
 """Workers that still run when the provider closes get so long."""
@@ -142,6 +142,7 @@ class LocalProvider(Provider):
             raise ProviderError(f"log file: {error.strerror}") from None
 
     async def _wait(self, child: _Child) -> None:
+        await priority.follow(child.process.pid)
         status = await child.process.wait()
         if child.killer is not None:
             child.killer.cancel()
