@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 Luma = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
 
 PSNR_CAP_DB = 100.0
 _C1 = (0.01 * 255) ** 2
@@ -33,16 +34,24 @@ def ssim(reference_luma: Luma, luma: Luma) -> float:
     _check(reference_luma, luma)
     a, b = reference_luma.astype(np.float32), luma.astype(np.float32)
     mean_a, mean_b = _window(a), _window(b)
-    square_a, square_b, product = mean_a * mean_a, mean_b * mean_b, mean_a * mean_b
-    variance_a = _window(a * a) - square_a
-    variance_b = _window(b * b) - square_b
-    covariance = _window(a * b) - product
-    top = (2 * product + _C1) * (2 * covariance + _C2)
-    bottom = (square_a + square_b + _C1) * (variance_a + variance_b + _C2)
-    return float(np.mean(top / bottom))
+    product = a * b
+    a *= a
+    b *= b
+    a += b
+    squares, product = _window(a), _window(product)
+    means = mean_a * mean_b
+    mean_a *= mean_a
+    mean_b *= mean_b
+    mean_a += mean_b
+    squares -= mean_a  # the sum of the variances
+    product -= means  # the covariance
+    top = (2 * means + _C1) * (2 * product + _C2)
+    bottom = (mean_a + _C1) * (squares + _C2)
+    # Sums of squares are in single precision: equal pictures may come out above 1.
+    return min(1.0, float(np.mean(top / bottom)))
 
 
-def _window(image: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _window(image: Floats) -> Floats:
     return np.asarray(cv2.GaussianBlur(image, (11, 11), 1.5), dtype=np.float32)
 
 
