@@ -95,10 +95,9 @@ class Project:
         """Canonical text: equal projects give equal text."""
         document = {
             "name": self.name,
-            "devices": [_device_row(self.devices[key]) for key in sorted(self.devices)],
+            "devices": [device_row(self.devices[key]) for key in sorted(self.devices)],
             "connections": [
-                {"id": c.id, "source": c.source, "target": c.target, "type": c.type}
-                for c in (self.connections[key] for key in sorted(self.connections))
+                connection_row(self.connections[key]) for key in sorted(self.connections)
             ],
         }
         return json.dumps(document, separators=(",", ":"), sort_keys=True, allow_nan=False)
@@ -231,7 +230,8 @@ def _text(value: object, what: str, *, empty: bool = False) -> str:
     return value
 
 
-def _device_row(device: Device) -> dict[str, Any]:
+def device_row(device: Device) -> dict[str, Any]:
+    """A device as `Project.to_json` writes it."""
     return {
         "id": device.id,
         "kind": device.kind,
@@ -240,6 +240,11 @@ def _device_row(device: Device) -> dict[str, Any]:
         "color": list(device.color),
         "size": list(device.size),
     }
+
+
+def connection_row(link: Connection) -> dict[str, Any]:
+    """A connection as `Project.to_json` writes it."""
+    return {"id": link.id, "source": link.source, "target": link.target, "type": link.type}
 
 
 def _rows(document: dict[str, Any], key: str, limit: int) -> list[dict[str, Any]]:

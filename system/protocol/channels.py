@@ -8,7 +8,7 @@ must not be lost. A client that opens no ``edit`` channel sends edits on
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -124,6 +124,59 @@ class StateRequest(Message, frozen=True, tag="state:get"):
     pass
 
 
+class FrameRequest(Message, frozen=True, tag="frame:get"):
+    """What does the next frame show? Asked by who measures the picture it gets.
+
+    ``request`` is the client's own and comes back; ``project`` is the digest of
+    the project as the client knows it, "" for not at all.
+    """
+
+    request: int
+    project: str = ""
+
+
+class CameraView(_Data, frozen=True):
+    """The orbit camera of a frame: degrees, metres, ``fov`` vertical."""
+
+    azimuth: Finite
+    elevation: Finite
+    distance: Annotated[float, msgspec.Meta(gt=0, le=1e6)]
+    target: tuple[Finite, Finite, Finite]
+    fov: Annotated[float, msgspec.Meta(gt=0, lt=180)]
+
+
+class ProjectRows(_Data, frozen=True):
+    """Devices and connections that are new or changed in the project as the client knows it.
+
+    ``fresh``: there are no others. Too many for one message come in parts, with the
+    answers to the next requests.
+    """
+
+    fresh: bool
+    name: str
+    devices: tuple[dict[str, Any], ...] = ()
+    connections: tuple[dict[str, Any], ...] = ()
+
+
+class FrameShown(Message, frozen=True, tag="frame:shown"):
+    """All that the picture of frame ``frame_id``, just sent, was rendered from.
+
+    ``project`` is a digest; ``changes`` lead there from what the client knows,
+    None where it knows that project already. ``renderer`` is its kind.
+    """
+
+    request: int
+    frame_id: int
+    width: int
+    height: int
+    renderer: str
+    camera: CameraView
+    selection: str | None
+    project: str
+    changes: ProjectRows | None = None
+    block_code: bool = False
+
+
 class EditAck(Message, frozen=True, tag="edit:ack"):
     """The edit is in the project's log; ``code`` is set where it was refused instead."""
 
@@ -133,6 +186,13 @@ class EditAck(Message, frozen=True, tag="edit:ack"):
 
 
 FromClientChannel = (
-    CameraOrbit | CameraZoom | DeviceClick | DeviceDrag | ConnectionCreate | StateRequest | Ping
+    CameraOrbit
+    | CameraZoom
+    | DeviceClick
+    | DeviceDrag
+    | ConnectionCreate
+    | StateRequest
+    | FrameRequest
+    | Ping
 )
-ToClientChannel = InputAck | DeviceSelected | State | EditAck | Pong
+ToClientChannel = InputAck | DeviceSelected | State | FrameShown | EditAck | Pong

@@ -20,6 +20,7 @@ from system.protocol.channels import (
     DeviceDrag,
     DeviceSelected,
     EditAck,
+    FrameRequest,
     Input,
     State,
     StateRequest,
@@ -43,7 +44,7 @@ class Outlets:
 
     ``input_channel`` and ``edit_channel`` send to the viewer; ``ask`` sends an
     edit to signaling; ``changed`` wakes the frame loop; ``drag_waits`` says
-    that a drag will fall due.
+    that a drag will fall due; ``describe`` has the next frame described.
     """
 
     input_channel: Callable[[Message], None]
@@ -51,6 +52,7 @@ class Outlets:
     ask: Callable[[Edit], None]
     changed: Callable[[], None]
     drag_waits: Callable[[], None]
+    describe: Callable[[FrameRequest], None]
 
 
 class InputHandler:
@@ -103,6 +105,8 @@ class InputHandler:
             self._out.input_channel(Pong(time=message.time))
         elif isinstance(message, StateRequest):
             self._out.input_channel(self.state())
+        elif isinstance(message, FrameRequest):
+            self._out.describe(message)
         elif isinstance(message, Input):
             self._tally.inputs += 1
             try:

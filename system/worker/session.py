@@ -29,10 +29,11 @@ from system.telemetry import logs
 from system.worker.acks import FrameTicket
 from system.worker.bitrate import BitrateControl
 from system.worker.connection import Connection, Hooks
+from system.worker.frame_facts import FrameFacts
 from system.worker.inputs import InputHandler, Outlets
 from system.worker.negotiator import Negotiated, Negotiator
 from system.worker.pacing import Pacer
-from system.worker.pipeline import FramePipeline
+from system.worker.pipeline import FramePipeline, Shot
 from system.worker.render_pool import RenderPool
 from system.worker.room import Rooms
 from system.worker.settings import StreamSettings
@@ -166,6 +167,7 @@ class WorkerSession:
         room = self._rooms.enter(self._assigned.project, self._log_changed)
         scene = ViewerScene(room.project)
         pipeline = FramePipeline(renderer, fps=self._settings.fps, prefer=self._settings.encoders)
+        facts = FrameFacts(renderer.name, renderer.width, renderer.height)
         stream = FrameStream(
             scene=scene,
             pipeline=pipeline,
@@ -173,7 +175,7 @@ class WorkerSession:
             pacer=Pacer(self._settings.pacing, self._settings.fps),
             bitrate=self._bitrate,
             tally=self._tally,
-            on_sent=self._frame_sent,
+            on_sent=lambda ticket, shot: self._frame_sent(ticket, shot, facts),
         )
         self._inputs = InputHandler(
             scene=scene,
@@ -188,6 +190,7 @@ class WorkerSession:
                 ask=self._ask,
                 changed=stream.changed,
                 drag_waits=self._arm_drags,
+                describe=facts.ask,
             ),
         )
         self._negotiator = Negotiator(
@@ -299,7 +302,7 @@ class WorkerSession:
 
     # --- callbacks of the parts ------------------------------------------------
 
-    def _frame_sent(self, ticket: FrameTicket) -> None:
+    def _frame_sent(self, ticket: FrameTicket, shot: Shot, facts: FrameFacts) -> None:
         self._deadline_s = None
         if not self._active:
             self._active = True
@@ -307,6 +310,9 @@ class WorkerSession:
             _log.info("session.active", session=self.session_id)
         if ticket.seqs:
             self._answer(INPUT_CHANNEL, InputAck(frame_id=ticket.frame_id, seqs=ticket.seqs))
+        shown = facts.answer(ticket.frame_id, shot.scene, block_code=shot.block_code)
+        if shown is not None:
+            self._answer(EDIT_CHANNEL, shown)
 
     def _connection_closed(self, connection: Connection) -> None:
         if connection is not self._connection or self._over.done():

@@ -40,7 +40,7 @@ class FrameStream:
         pacer: Pacer,
         bitrate: BitrateControl,
         tally: Tally,
-        on_sent: Callable[[FrameTicket], None],
+        on_sent: Callable[[FrameTicket, Shot], None],
     ) -> None:
         self._scene = scene
         self._pipeline = pipeline
@@ -83,7 +83,7 @@ class FrameStream:
             self._count(sent, frame.keyframe, made.render_s, frame.encode_s)
             if sent:
                 self._bitrate.sent(time.monotonic(), sent)
-                self._on_sent(ticket)
+                self._on_sent(ticket, shot)
             else:
                 self.acks.unsent(ticket)
                 self.keyframe_wanted()

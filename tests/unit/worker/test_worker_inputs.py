@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from system.media.picking import pick
 from system.media.project import Project
 from system.media.scene import Scene
-from system.protocol.channels import DeviceSelected, EditAck, State
+from system.protocol.channels import DeviceSelected, EditAck, FrameRequest, State
 from system.protocol.errors import ErrorCode
 from system.protocol.fields import Edit, LoggedEdit, ProjectState
 from system.protocol.messages import EditAcknowledged, Message, Pong
@@ -33,6 +33,7 @@ class Desk:
     room: Room = field(default_factory=lambda: Room(ProjectState(project_id="p")))
     said: list[Message] = field(default_factory=list)
     asked: list[Edit] = field(default_factory=list)
+    requests: list[FrameRequest] = field(default_factory=list)
     changes: int = 0
 
     def __post_init__(self) -> None:
@@ -52,6 +53,7 @@ class Desk:
                 ask=self.asked.append,
                 changed=self._changed,
                 drag_waits=lambda: None,
+                describe=self.requests.append,
             ),
         )
         self.room.join(self.handler.log_changed)
