@@ -12,6 +12,7 @@ import aiohttp
 from system.client.config import Callbacks, ClientConfig, ClientState
 from system.client.errors import ClientError, JoinAbandoned, JoinFailed
 from system.client.join import JoinTimeline
+from system.client.judge import PictureJudge
 from system.client.measured import MeasuredClient
 from system.client.media import Media, MediaCallbacks
 from system.client.reconnect import reconnect
@@ -39,7 +40,8 @@ class RemoteRenderClient(MeasuredClient):
 
     A client is used once. ``connect`` resolves with the first frame;
     ``disconnect`` releases everything and must be awaited in the end, whatever
-    ``connect`` did. ``http`` and ``pool`` may be shared by many clients.
+    ``connect`` did. ``http``, ``pool`` and ``judge`` may be shared by many clients;
+    without a judge no picture is judged, and with one those of the decode tier are.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class RemoteRenderClient(MeasuredClient):
         *,
         http: aiohttp.ClientSession | None = None,
         pool: DecodePool | None = None,
+        judge: PictureJudge | None = None,
     ) -> None:
         self.config = config
         super().__init__(config, callbacks or Callbacks())
@@ -62,6 +65,7 @@ class RemoteRenderClient(MeasuredClient):
         self._http = http
         self._own_pool = pool is None and config.tier == "decode"
         self._pool = pool
+        self._judge = judge
         self._identity: tuple[str, str, str | None] = ("", "", None)
         self._socket: SignalingSocket | None = None
         self._resume_token = ""
@@ -103,7 +107,7 @@ class RemoteRenderClient(MeasuredClient):
             self._http = aiohttp.ClientSession()
         if self.config.tier == "decode":
             self._pool = self._pool or DecodePool()
-            self._tier = DecodeTier(self, self._pool, self._callbacks.on_picture)
+            self._tier = DecodeTier(self, self._pool, self._decoded)
         else:
             self._tier = FramesTier(self)
         try:
@@ -134,6 +138,9 @@ class RemoteRenderClient(MeasuredClient):
             self._join_deadline = None
         self.state = ClientState.ACTIVE
         self._tasks.append(asyncio.create_task(self._watch()))
+        if self._judge is not None and self.config.tier == "decode":
+            sampler = self._sample_pictures(self._judge, self.config)
+            self._tasks.append(asyncio.create_task(sampler.run()))
         if self._media is not None:
             # A frame may overtake the data channels; a join ends with the frame,
             # but inputs are of use only afterwards.
@@ -299,6 +306,8 @@ class RemoteRenderClient(MeasuredClient):
         if self._media is not None:
             self.meter.new_stream(now)
             self._retiring.append(asyncio.create_task(self._media.close()))
+        if self._sampler is not None:
+            self._sampler.restart()
         self._callbacks.on_worker_replaced()
         await self._offer()
 
@@ -379,4 +388,6 @@ class RemoteRenderClient(MeasuredClient):
             self.meter.ack(message.frame_id, message.seqs, time.monotonic())
         elif isinstance(message, channels.EditAck):
             self._edit_acknowledged(message.edit_id)
+        elif isinstance(message, channels.FrameShown) and self._sampler is not None:
+            self._sampler.shown(message)
         self._callbacks.on_message(message)

@@ -9,6 +9,7 @@ from typing import Literal
 
 from system.client.latency import InputSample
 from system.client.meter import Counters, Second
+from system.client.pictures import PictureSample
 from system.client.tiers import OnPicture
 from system.media.marker import FrameMarker
 from system.media.rtc.assembler import ReceivedFrame
@@ -35,7 +36,8 @@ class ClientConfig:
     ``join_timeout_s`` bounds a join without its time in the queue, which
     ``patience_s`` bounds (None: for ever; 0: never waits). A stream silent for
     ``media_timeout_s`` is over. ``offer_when="created"`` waits for the server's
-    ICE servers before it offers; the browser client does not.
+    ICE servers before it offers; the browser client does not. A client with a
+    judge and the decode tier has a picture judged every ``picture_every_s``.
     """
 
     url: str
@@ -51,6 +53,7 @@ class ClientConfig:
     stream: StreamOptions | None = None
     path: Path | None = None
     seed: int = 0
+    picture_every_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,8 @@ class Callbacks:
     ``on_disconnected(reason)`` comes once, "" where the client left of itself.
     ``on_error(code, text)`` is what the server refuses while the session goes on.
     ``on_second`` comes with the fates of inputs decided in that second;
-    ``on_picture``, in the decode tier only, from a decoder thread.
+    ``on_picture``, in the decode tier only, from a decoder thread. ``on_judged``
+    is a picture's distance from its reference, ``on_unjudged`` why there is none.
     """
 
     on_connected: Callable[[], None] = _nothing
@@ -105,3 +109,5 @@ class Callbacks:
     on_message: Callable[[object], None] = _nothing
     on_second: Callable[[Second, list[InputSample]], None] = _nothing
     on_picture: OnPicture | None = None
+    on_judged: Callable[[PictureSample], None] = _nothing
+    on_unjudged: Callable[[str], None] = _nothing

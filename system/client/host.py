@@ -37,6 +37,7 @@ from system.client.hostproto import (
     decode_command,
     encode,
 )
+from system.client.judge import PictureJudge
 from system.client.live import LiveTally
 from system.client.parts import PartWriter
 from system.client.session import Session, Surroundings
@@ -67,9 +68,10 @@ class Host:
             clock=RunClock(time.time(), time.time() - time.monotonic(), "helper-0"),
             writer=None,
             emit=self._emit,
-            count=self._tally.add,
+            tally=self._tally,
             http=aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)),
             pool=DecodePool(),
+            judge=PictureJudge(),
         )
 
     async def run(self) -> None:
@@ -97,6 +99,7 @@ class Host:
             await self._flush()
             await self._around.http.close()
             self._around.pool.close()
+            self._around.judge.close()
             self._writer.close()
 
     async def _command(self, command: Command) -> None:
@@ -106,6 +109,8 @@ class Host:
             clock = RunClock(command.epoch, offset_s, command.node, command.stages)
             self._parts = PartWriter(Path(command.parts), command.node) if command.parts else None
             self._around = replace(self._around, clock=clock, writer=self._parts)
+            if command.pictures is not None:
+                self._around.judge.warm(*command.pictures)
         elif isinstance(command, Start):
             self._start(command)
         elif isinstance(command, Stop):

@@ -62,12 +62,16 @@ class Network(msgspec.Struct, frozen=True):
 
 
 class Run(_Command, frozen=True, tag="run"):
-    """A run begins: rows count from ``epoch`` and go to ``parts`` (None: nowhere)."""
+    """A run begins: rows count from ``epoch`` and go to ``parts`` (None: nowhere).
+
+    ``pictures`` of this size may have to be judged.
+    """
 
     epoch: float
     parts: str | None = None
     node: str = "helper-0"
     stages: tuple[Span, ...] = ()
+    pictures: tuple[int, int] | None = None
 
 
 class Start(_Command, frozen=True, tag="start"):
@@ -75,7 +79,8 @@ class Start(_Command, frozen=True, tag="start"):
 
     ``session_s`` counts from the first frame, None has no end; ``patience_s``
     from the first ``queued``, None waits for ever. ``fps`` is the stream's
-    nominal rate. Frames are looked at for a freeze from it.
+    nominal rate. Frames are looked at for a freeze from it. A decoded picture is
+    judged every ``picture_every_s``, None is never.
     """
 
     id: str
@@ -96,6 +101,7 @@ class Start(_Command, frozen=True, tag="start"):
     codec: Literal["h264", "vp8"] = "h264"
     fps: float = 30.0
     pacing: Literal["on_demand", "constant"] | None = None
+    picture_every_s: float | None = None
 
 
 class Stop(_Command, frozen=True, tag="stop"):

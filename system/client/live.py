@@ -10,6 +10,7 @@ from system.client.histogram import LogHistogram
 from system.client.hostproto import Figures
 from system.client.latency import InputSample
 from system.client.meter import Second
+from system.client.pictures import PictureSample
 
 STALL_S: Final = 1.5
 """Without a frame for so long a viewer is stalled: an idle stream has one or two a second."""
@@ -23,6 +24,7 @@ class LiveTally:
     def __init__(self) -> None:
         self._inputs = LogHistogram()
         self._seconds: list[Second] = []
+        self._pictures: list[PictureSample] = []
 
     def add(self, second: Second, samples: Sequence[InputSample]) -> None:
         """Take a session's second, and the inputs whose fate it decided."""
@@ -33,6 +35,10 @@ class LiveTally:
             elif sample.lost:
                 self._inputs.add_censored()
 
+    def judged(self, sample: PictureSample) -> None:
+        """Take a picture that was compared with its reference."""
+        self._pictures.append(sample)
+
     def take_inputs(self) -> dict[str, Any] | None:
         """Latencies since the last call; None without any."""
         taken, self._inputs = self._inputs, LogHistogram()
@@ -41,6 +47,7 @@ class LiveTally:
     def take(self, silent_s: Iterable[float]) -> Figures:
         """Everything else since the last call; ``silent_s`` is since each viewer's last frame."""
         seconds, self._seconds = self._seconds, []
+        pictures, self._pictures = self._pictures, []
         silences = list(silent_s)
         return Figures(
             frames=sum(second.frames_received for second in seconds),
@@ -49,11 +56,13 @@ class LiveTally:
             stalled=sum(silence >= STALL_S for silence in silences),
             watched_s=sum(second.duration_s for second in seconds),
             frozen_s=sum(second.freeze_s for second in seconds),
-            samples=_samples(seconds),
+            samples=_samples(seconds, pictures),
         )
 
 
-def _samples(seconds: Iterable[Second]) -> dict[str, dict[str, Any]]:
+def _samples(
+    seconds: Iterable[Second], pictures: Iterable[PictureSample]
+) -> dict[str, dict[str, Any]]:
     found: dict[str, LogHistogram] = {}
     for second in seconds:
         if second.duration_s < SHORTEST_S:
@@ -68,4 +77,7 @@ def _samples(seconds: Iterable[Second]) -> dict[str, dict[str, Any]]:
         ):
             if value is not None and not math.isnan(value):
                 found.setdefault(metric, LogHistogram()).add(value)
+    for picture in pictures:
+        for metric, value in (("video.psnr", picture.psnr_db), ("video.ssim", picture.ssim)):
+            found.setdefault(metric, LogHistogram()).add(value)
     return {metric: histogram.to_json() for metric, histogram in found.items()}

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
+
+import av
 
 from system.client.actions import InputApi
 from system.client.config import Callbacks, ClientConfig, Stats
+from system.client.judge import PictureJudge
 from system.client.meter import Counters, Second, SessionMeter
+from system.client.pictures import PictureSample, PictureSampler, SamplerCallbacks
 from system.client.silence import Silence
 from system.media.marker import FrameMarker
 from system.media.rtc.assembler import ReceivedFrame
+from system.protocol import codec
 
 
 class MeasuredClient(InputApi):
@@ -22,6 +28,7 @@ class MeasuredClient(InputApi):
         self._callbacks = callbacks
         self._silence = Silence(config.media_timeout_s, config.patience_s)
         self._rtt_s: float | None = None
+        self._sampler: PictureSampler | None = None
 
     def frame_received(self, frame: ReceivedFrame, marker: FrameMarker | None) -> None:
         """Called by the tier."""
@@ -39,6 +46,39 @@ class MeasuredClient(InputApi):
         """Called by the tier."""
         if self._media is not None:
             self._media.receiver.request_keyframe()
+
+    @property
+    def pictures_skipped(self) -> int:
+        """Pictures that were to be judged and were not."""
+        return 0 if self._sampler is None else self._sampler.skipped
+
+    def _sample_pictures(self, judge: PictureJudge, config: ClientConfig) -> PictureSampler:
+        """Begin to sample; needs its ``run``."""
+        callbacks = SamplerCallbacks(
+            ask=lambda request: (
+                self._media is not None and self._media.send_edit(codec.encode(request))
+            ),
+            sampled=self._judged,
+            unjudged=self._callbacks.on_unjudged,
+        )
+        self._sampler = PictureSampler(
+            judge,
+            callbacks,
+            every_s=config.picture_every_s,
+            phase=random.Random(config.seed).random(),
+        )
+        return self._sampler
+
+    def _decoded(self, marker: FrameMarker | None, picture: av.VideoFrame) -> None:
+        """Called by the tier, in a decoder thread."""
+        if self._sampler is not None:
+            self._sampler.picture(marker, picture)
+        if self._callbacks.on_picture is not None:
+            self._callbacks.on_picture(marker, picture)
+
+    def _judged(self, sample: PictureSample) -> None:
+        self.meter.judged(sample.psnr_db, sample.ssim)
+        self._callbacks.on_judged(sample)
 
     async def _measure(self) -> str:
         """Report every second until the stream has stopped for good; why."""

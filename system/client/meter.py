@@ -154,6 +154,11 @@ class SessionMeter:
     def ack(self, frame_id: int, seqs: tuple[int, ...], now: float) -> None:
         self._samples += self._inputs.ack(frame_id, seqs, now)
 
+    def judged(self, psnr_db: float, ssim: float) -> None:
+        """A decoded frame was compared with its reference."""
+        self.totals.sample("video.psnr", psnr_db)
+        self.totals.sample("video.ssim", ssim)
+
     def new_stream(self, now: float) -> None:
         """Another worker took over: its frame ids and counters begin anew."""
         self._newest_id = None

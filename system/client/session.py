@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import aiohttp
@@ -14,14 +14,18 @@ from system.client.config import Callbacks, ClientConfig
 from system.client.errors import JoinAbandoned, JoinFailed
 from system.client.hostproto import Ended, Event, Joined, Queued, Start
 from system.client.inputs import InputPlan
+from system.client.judge import PictureJudge
 from system.client.latency import InputSample
+from system.client.live import LiveTally
 from system.client.meter import Second
 from system.client.parts import PartWriter
+from system.client.pictures import PictureSample
 from system.client.summary import (
     Result,
     RunClock,
     event_row,
     input_rows,
+    picture_rows,
     sample_row,
     session_rows,
     summary,
@@ -31,6 +35,7 @@ from system.media.rtc.ice import ALWAYS_DENIED, IceSettings
 from system.media.rtc.impair import Path
 from system.protocol.channels import State
 from system.protocol.fields import StreamOptions
+from system.protocol.records import UNJUDGED
 
 _SCENE_INPUTS = ("device:drag", "connection:create")
 
@@ -42,9 +47,10 @@ class Surroundings:
     clock: RunClock
     writer: PartWriter | None
     emit: Callable[[Event], None]
-    count: Callable[[Second, Sequence[InputSample]], None]
+    tally: LiveTally
     http: aiohttp.ClientSession
     pool: DecodePool
+    judge: PictureJudge
 
 
 class Session:
@@ -73,7 +79,11 @@ class Session:
             self._report(Result("ok", "stopped", scheduled_s, None, time.monotonic()))
             return
         self._client = client = RemoteRenderClient(
-            self._config(), self._callbacks(), http=around.http, pool=around.pool
+            self._config(),
+            self._callbacks(),
+            http=around.http,
+            pool=around.pool,
+            judge=None if start.picture_every_s is None else around.judge,
         )
         try:
             result = await self._view(client, scheduled_s)
@@ -182,6 +192,7 @@ class Session:
             stream=StreamOptions(pacing=start.pacing) if start.pacing else None,
             path=Path(network.rtt_s, network.jitter_s, network.loss) if network else None,
             seed=start.seed,
+            picture_every_s=start.picture_every_s or 1.0,
         )
 
     def _callbacks(self) -> Callbacks:
@@ -192,16 +203,25 @@ class Session:
             on_message=self._message,
             on_error=lambda code, text: self._note("session.error", {"code": code, "text": text}),
             on_worker_replaced=lambda: self._note("session.worker_replaced", {}),
+            on_judged=self._judged,
+            on_unjudged=lambda reason: self._note(UNJUDGED, {"reason": reason}),
         )
 
     def _second(self, second: Second, samples: list[InputSample]) -> None:
-        self._around.count(second, samples)
+        self._around.tally.add(second, samples)
         writer, clock = self._around.writer, self._around.clock
         if writer is None:
             return
         writer.add_sample(sample_row(clock, self._start, second))
         for row in input_rows(clock, self._start, samples):
             writer.add_event(row)
+
+    def _judged(self, sample: PictureSample) -> None:
+        self._around.tally.judged(sample)
+        writer, clock = self._around.writer, self._around.clock
+        if writer is not None:
+            for row in picture_rows(clock, self._start, sample):
+                writer.add_event(row)
 
     def _message(self, message: object) -> None:
         """The scene, as asked for: whose ids drags and connections need."""

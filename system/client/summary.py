@@ -17,6 +17,7 @@ from system.client.errors import JoinFailed
 from system.client.hostproto import Outcome, Span, Start
 from system.client.latency import InputSample
 from system.client.meter import Second
+from system.client.pictures import PictureSample
 from system.protocol.metrics import METRICS
 from system.protocol.records import DURATIONS, EventRow, SampleRow
 
@@ -138,6 +139,14 @@ def input_rows(clock: RunClock, start: Start, samples: Sequence[InputSample]) ->
         yield event_row(clock, start, at_s, stage, "input.lost", float(sample.lost))
 
 
+def picture_rows(clock: RunClock, start: Start, sample: PictureSample) -> Iterator[EventRow]:
+    """Two rows per judged picture, in the stage of the frame's own time."""
+    stage = clock.stage(sample.at_s, start.stage)
+    for event, value in (("video.psnr", sample.psnr_db), ("video.ssim", sample.ssim)):
+        attrs = {"frame_id": sample.frame_id}
+        yield event_row(clock, start, sample.at_s, stage, event, value, attrs)
+
+
 def session_rows(
     clock: RunClock, start: Start, result: Result, client: RemoteRenderClient | None
 ) -> Iterator[EventRow]:
@@ -240,6 +249,7 @@ def summary(start: Start, result: Result, client: RemoteRenderClient | None) -> 
         "freeze_ratio": client.meter.freeze_ratio(result.ended_s),
         "inputs_sent": client.meter.inputs_sent,
         "inputs_lost": totals.inputs_lost,
+        "pictures_skipped": client.pictures_skipped,
         "histograms": {name: h.to_json() for name, h in totals.histograms.items()},
     }
     return body

@@ -31,6 +31,9 @@ DURATIONS: Final[dict[str, str]] = {
 STILL_GOING_ON: Final = "still going on"
 """``why`` a worker's duration is censored that did not fail."""
 
+UNJUDGED: Final = "video.unjudged"
+"""The event of a session whose pictures cannot be judged; ``reason`` of ``attrs`` says why."""
+
 ColumnType = Literal["int64", "float64", "string"]
 
 EVENT_COLUMNS: Final[dict[str, ColumnType]] = {

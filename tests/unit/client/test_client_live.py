@@ -11,6 +11,7 @@ from system.client.hostproto import Figures
 from system.client.latency import InputSample
 from system.client.live import LiveTally
 from system.client.meter import Counters, Second
+from system.client.pictures import PictureSample
 
 
 def second(frames: int = 30, duration_s: float = 1.0, freeze_s: float = 0.0) -> Second:
@@ -67,3 +68,12 @@ def test_latencies_and_lost_inputs_are_taken_apart_from_the_rest() -> None:
     histogram = LogHistogram.from_json(told)
     assert (histogram.n, histogram.censored) == (2, 1)
     assert tally.take_inputs() is None
+
+
+def test_judged_pictures_are_samples_once() -> None:
+    tally = LiveTally()
+    tally.judged(PictureSample(10.0, 5, 41.5, 0.98))
+    samples = tally.take([]).samples
+    assert LogHistogram.from_json(samples["video.psnr"]).maximum == 41.5
+    assert LogHistogram.from_json(samples["video.ssim"]).n == 1
+    assert tally.take([]) == Figures()

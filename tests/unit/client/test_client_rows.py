@@ -29,11 +29,13 @@ from system.client.hostproto import (
 from system.client.latency import InputSample
 from system.client.meter import Counters, Second
 from system.client.parts import PartWriter
+from system.client.pictures import PictureSample
 from system.client.signaling import SignalingClosed, websocket_url
 from system.client.summary import (
     Result,
     RunClock,
     input_rows,
+    picture_rows,
     sample_row,
     session_rows,
     summary,
@@ -83,6 +85,16 @@ def test_an_input_is_two_rows_and_a_censored_one_says_so() -> None:
     assert json.loads(rows[2]["attrs"]) == {"censored": True, "after_s": 2.1}
     assert rows[0]["attrs"] == ""
     assert json.loads(rows[4]["attrs"]) == {"late_s": 0.031}
+
+
+def test_a_judged_picture_is_two_rows_in_the_stage_of_its_own_time() -> None:
+    rows = list(picture_rows(CLOCK, START, PictureSample(106.0, 77, 38.25, 0.97)))
+    assert [(row["event"], row["value"], row["unit"]) for row in rows] == [
+        ("video.psnr", 38.25, "dB"),
+        ("video.ssim", 0.97, "ratio"),
+    ]
+    assert {(row["t_us"], row["stage"]) for row in rows} == {(6_000_000, "hold")}
+    assert json.loads(rows[0]["attrs"]) == {"frame_id": 77}
 
 
 def test_a_failed_join_is_censored_and_says_where_and_why() -> None:
