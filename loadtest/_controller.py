@@ -158,6 +158,7 @@ class Controller:
                 url=url,
                 users=max(users, 1),
                 joins_per_s=settings.joins_per_s,
+                picture_every_s=settings.picture_every_s,
                 token_file=None if settings.token_file is None else str(settings.token_file),
                 files=str(files.resolve()) if files.is_dir() else None,
                 secret=secret,

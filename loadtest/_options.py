@@ -19,12 +19,15 @@ from scenarios.load import CapacityLoad, ClosedLoad, OpenLoad
 from scenarios.loader import loads, read
 from scenarios.model import Scenario
 from scenarios.support import Host
+from system.protocol.metrics import METRICS, Per
 from system.stack.config import is_loopback
 
 DRIVERS: Final = ("native", "whep", "pixelstreaming")
 DRIVERS_BUILT: Final = ("native",)
 FOREIGN_JOINS_PER_S: Final = 5.0
 """Cap on joins per second where the host is not this machine and nobody said otherwise."""
+MAX_PICTURES_PER_S: Final = 10.0
+"""Of one viewer: more would load the generator more than the system."""
 
 _SCHEMES: Final = {"ws": "ws", "wss": "wss", "http": "ws", "https": "wss"}
 _RATE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)/(s|min|h)")
@@ -48,6 +51,8 @@ class Settings:
     """Helper processes per Locust process."""
     joins_per_s: float | None = None
     """Cap over all processes; None is none."""
+    picture_every_s: float | None = None
+    """How often a decoding viewer has a picture judged; None is never."""
 
     @property
     def has_shape(self) -> bool:
@@ -105,6 +110,14 @@ def add_arguments(parser: Any) -> None:
         help=f"joins per second at most, e.g. 20/s, or none; {FOREIGN_JOINS_PER_S:g}/s for a host "
         "that is not this machine, else none",
     )
+    add(
+        "--picture-samples",
+        metavar="RATE",
+        type=_samples,
+        default="1/s",
+        help="how often a decoding viewer compares its picture with what should be in it, "
+        "for video.psnr and video.ssim: e.g. 1/s, or none",
+    )
 
 
 def _positive(text: str) -> int:
@@ -118,6 +131,19 @@ def _cap(text: str) -> str:
     if text not in ("auto", "none") and (match is None or float(match[1]) == 0):
         raise ArgumentTypeError(f"'{text}' is not a rate: write e.g. 20/s, or none")
     return text
+
+
+def _samples(text: str) -> str:
+    match = _RATE.fullmatch(text)
+    if text != "none" and (match is None or not 0 < _per_s(match) <= MAX_PICTURES_PER_S):
+        raise ArgumentTypeError(
+            f"'{text}' is not a rate up to {MAX_PICTURES_PER_S:g}/s: write e.g. 1/s, or none"
+        )
+    return text
+
+
+def _per_s(match: re.Match[str]) -> float:
+    return float(match[1]) / _PER_S[match[2]]
 
 
 def check(options: Mapping[str, Any]) -> Settings:
@@ -141,6 +167,7 @@ def check(options: Mapping[str, Any]) -> Settings:
         metrics=_metrics(options["metrics"], host, allowed=options["i_may_load_this_host"]),
         helpers=options["helpers"],
         joins_per_s=_joins_per_s(options["join_rate_cap"], host),
+        picture_every_s=_picture_every_s(options["picture_samples"], scenario),
     )
     _check_load(options, settings)
     return settings
@@ -239,10 +266,23 @@ def _metrics(given: str | None, host: str | None, *, allowed: bool) -> tuple[str
 def _joins_per_s(cap: str, host: str | None) -> float | None:
     match = _RATE.fullmatch(cap)
     if match is not None:
-        return float(match[1]) / _PER_S[match[2]]
+        return _per_s(match)
     if cap == "none" or host is None or is_loopback(urlsplit(host).hostname or ""):
         return None
     return FOREIGN_JOINS_PER_S
+
+
+def _picture_every_s(samples: str, scenario: Scenario | None) -> float | None:
+    match = _RATE.fullmatch(samples)
+    if match is not None:
+        return 1.0 / _per_s(match)
+    for gate in () if scenario is None else scenario.gates:
+        if METRICS[gate.metric].per is Per.FRAME:
+            raise Refusal(
+                f"--picture-samples none cannot go with the gate '{gate.id}' on {gate.metric}: "
+                "it needs samples"
+            )
+    return None
 
 
 def _check_load(options: Mapping[str, Any], settings: Settings) -> None:

@@ -29,6 +29,7 @@ class Order:
     share_count: int = 1
     users: int = 1
     joins_per_s: float | None = None
+    picture_every_s: float | None = None
     token_file: str | None = None
     files: str | None = None
     secret: str | None = field(default=None, repr=False)

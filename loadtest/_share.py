@@ -87,6 +87,14 @@ class RunShare:
             return (hostproto.Span("", 0.0, FOR_EVER_S),)
         return tuple(hostproto.Span(span.name, span.start_s, span.end_s) for span in self.spans)
 
+    @property
+    def pictures(self) -> tuple[int, int] | None:
+        """The size of the pictures that will be judged; None where none will."""
+        if self.order.picture_every_s is None or not self.scenario.load.receive.decode:
+            return None
+        resolution = self.scenario.stream.resolution
+        return resolution.width, resolution.height
+
     def stage_now(self) -> str:
         """The stage of what a viewer begins now."""
         if self.searches:
@@ -138,6 +146,7 @@ class RunShare:
             codec=stream.codec,
             fps=stream.fps,
             pacing=stream.pacing,
+            picture_every_s=self.order.picture_every_s,
         )
 
     def _token(self, arrival: Arrival) -> str | None:

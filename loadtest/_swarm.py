@@ -73,10 +73,12 @@ class Swarm:
         share = RunShare(order)
         self._run = share
         parts = str(share.parts)
-        spans = share.told_spans
+        spans, pictures = share.told_spans, share.pictures
         try:
             self.helpers.begin(
-                lambda node: hostproto.Run(epoch=order.epoch, parts=parts, node=node, stages=spans),
+                lambda node: hostproto.Run(
+                    epoch=order.epoch, parts=parts, node=node, stages=spans, pictures=pictures
+                ),
                 self._node,
             )
         except HelperGone as error:

@@ -24,6 +24,7 @@ load:
   model: open
   arrivals: {process: deterministic}
   session: 2s
+  receive: {frames: 0%, decode: 100%}
   input: {rate: 4/s}
   stages:
     - {name: warmup, for: 1s, rate: 1/s, measure: false}
@@ -65,6 +66,7 @@ async def test_a_scenario_on_the_embedded_stack_is_measured_and_judged(tmp_path:
     files = tmp_path / "locust"
     run = await LocustRun.start(
         *("--scenario", file, "--run-dir", str(out)),
+        *("--picture-samples", "5/s"),
         *("--csv", str(files), "--html", f"{files}.html", "--json-file", str(files)),
     )
     await run.until(lambda: run.has("system.worker") and run.has("system.client.host"))
@@ -75,6 +77,8 @@ async def test_a_scenario_on_the_embedded_stack_is_measured_and_judged(tmp_path:
     metrics = read_json(out, "summary.json")["metrics"]
     for name in ("session.join_time", "input.to_frame", "video.fps", "pool.workers.ready"):
         assert metrics[name]["n"] > 0, name
+    assert metrics["video.psnr"]["n"] == metrics["video.ssim"]["n"] > 0
+    assert metrics["video.psnr"]["p50"] > 25
     assert read_text(out, "scenario.yaml") == SCENARIO.replace("LIMIT", "30s")
     info = read_json(out, "run.json")
     assert info["target"] == "embedded"

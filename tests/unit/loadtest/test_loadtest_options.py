@@ -242,3 +242,31 @@ def test_a_section_that_the_target_cannot_honour_is_an_error_with_its_place(
     for host in ((), ("--host", "ws://127.0.0.1:1")):
         assert refusal(check, "--scenario", str(file), *host).startswith(f"{file}:8:")
         assert named in refusal(check, "--scenario", str(file), *host)
+
+
+@pytest.mark.parametrize(("given", "every_s"), [((), 1.0), (("--picture-samples", "30/min"), 2.0)])
+def test_decoding_viewers_judge_a_picture_once_a_second_or_as_told(
+    check: Check, given: tuple[str, ...], every_s: float
+) -> None:
+    assert check(*given).picture_every_s == every_s
+
+
+def test_pictures_are_not_judged_where_nobody_wants_it(check: Check) -> None:
+    assert check("--picture-samples", "none").picture_every_s is None
+
+
+@pytest.mark.parametrize("given", ["0/s", "11/s", "1", "often"])
+def test_what_is_no_rate_of_pictures_is_refused(
+    check: Check, given: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        check("--picture-samples", given)
+    assert f"'{given}' is not a rate up to 10/s: write e.g. 1/s, or none" in capsys.readouterr().err
+
+
+def test_a_gate_on_pictures_needs_samples(check: Check, tmp_path: Path) -> None:
+    file = tmp_path / "gated.yaml"
+    gate = '{id: sharp, metric: video.psnr, stat: p05, ">=": 30dB}'
+    file.write_text(f"{CLOSED}gates: [{gate}]\n")
+    text = refusal(check, "--scenario", str(file), "--picture-samples", "none")
+    assert "cannot go with the gate 'sharp' on video.psnr" in text

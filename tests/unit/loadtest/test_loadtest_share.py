@@ -180,3 +180,12 @@ def test_what_a_process_notes_itself_are_rows_of_the_run(order: Order) -> None:
     assert arrival["value"] == pytest.approx(0.5, abs=0.4)
     assert arrival["t_us"] == 9_500_000
     assert (lost["event"], lost["value"], lost["session_id"]) == ("session.failed", 1.0, "v0")
+
+
+def test_helpers_are_told_of_pictures_to_judge_where_viewers_decode(order: Order) -> None:
+    assert RunShare(order).pictures is None
+    asked = replace(order, picture_every_s=2.0)
+    share = RunShare(asked)
+    assert share.pictures == (640, 360)
+    assert command(share).picture_every_s == 2.0
+    assert RunShare(replace(asked, scenario_text=CLOSED)).pictures is None
