@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from reports import baselines, capacity, gates, measure, statistics, validity
+from reports import absent, baselines, capacity, gates, measure, statistics, validity
 from reports.baselines import History
 from reports.capacity import Capacity
 from reports.evidence import Evidence, GateResult, RunFigures
@@ -23,7 +23,8 @@ from scenarios.schedule import StageSpan
 class Assessment:
     """A run, its samples, and what follows from them.
 
-    ``from_start`` are the statistics of joins and inputs from when they really began.
+    ``from_start`` are the statistics of joins and inputs from when they really began,
+    ``absent`` says of metrics without samples why.
     """
 
     run: RunReader
@@ -37,6 +38,7 @@ class Assessment:
     history: History
     model: Model | None
     capacity: Capacity | None
+    absent: dict[str, str]
 
     @property
     def figures(self) -> RunFigures:
@@ -74,6 +76,7 @@ def assess(run: RunReader, *, baseline_dir: Path | None = None) -> Assessment:
         history=baselines.read(run, baseline_dir),
         model=read_model(run),
         capacity=capacity.conclude(run, samples, spans),
+        absent={name: why for name, why in absent.reasons(run).items() if name not in samples},
     )
     return judge(unjudged)
 
@@ -101,6 +104,7 @@ def judge(
         against=[other.figures for other in against],
         prediction=one.model,
         left_out=one.history.left_out,
+        absent=one.absent,
     )
     results = gates.evaluate(one.run.scenario.gates, evidence)
     checks = validity.judge(one.run, one.samples, results)

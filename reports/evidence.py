@@ -77,7 +77,7 @@ class Evidence:
 
     ``stats`` are over the measured stages. ``candidates`` are the runs of this
     build, this one included; ``against`` are runs of another, for ``mode: ab``.
-    ``left_out`` says which baselines did not count.
+    ``left_out`` says which baselines did not count, ``absent`` why a metric has no samples.
     """
 
     info: RunInfo
@@ -89,3 +89,4 @@ class Evidence:
     against: Sequence[Figures] = ()
     prediction: Prediction | None = None
     left_out: str = ""
+    absent: Mapping[str, str] = field(default_factory=dict)

@@ -35,7 +35,9 @@ def _evaluate(gate: Gate, evidence: Evidence) -> GateResult:
     if stats is None:
         where = f" in stage {gate.during}" if gate.during else " in the measured stages"
         limit = gate.limit if gate.kind == "limit" else None
-        return GateResult(gate, GateVerdict.FAIL, None, None, f"no data{where}", limit)
+        why = evidence.absent.get(gate.metric, "")
+        reason = f"no data{where}" + (f": {why}" if why else "")
+        return GateResult(gate, GateVerdict.FAIL, None, None, reason, limit)
     if gate.kind == "regression":
         return regress(gate, evidence)
     if gate.kind == "agreement":

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reports.assess import Assessment
 from reports.attributes import attributes, happened_s
 from reports.marks import NONE
 from scenarios.quantities import render
 from system.protocol.metrics import METRICS, Per
+from system.protocol.records import UNJUDGED
 
 _COMPARED = ("mean", "p50", "p95")
 _REFUSAL = "session.error"
@@ -84,6 +85,7 @@ def key_figures(assessment: Assessment) -> list[Figure]:
         _figure(assessment, "video.fps", "Frame rate", "p50", "p05", "viewer seconds"),
         _figure(assessment, "video.bitrate", "Bitrate", "mean", "p95", "viewer seconds"),
         _figure(assessment, "video.freeze_ratio", "Frozen time", "mean", "max", "sessions"),
+        *_quality(assessment),
     ]
 
 
@@ -164,6 +166,21 @@ def _figure(
         f"n = {stats.n} {noun}{tail}",
         _delta(assessment, metric, first),
     )
+
+
+def _quality(assessment: Assessment) -> list[Figure]:
+    """Picture quality, where it was measured or, where viewers said so, why it was not."""
+    why = assessment.absent.get("video.psnr")
+    if "video.psnr" not in assessment.stats and assessment.run.rows(UNJUDGED).empty:
+        return []
+    figure = _figure(assessment, "video.psnr", "Picture, PSNR", "p50", "p05", "pictures")
+    similar = assessment.stats.get("video.ssim")
+    if why is not None:
+        return [replace(figure, samples=why)]
+    if similar is not None:
+        ssim = f"; SSIM {similar.values['p50']:.3f}"
+        return [replace(figure, samples=f"{figure.samples}{ssim}")]
+    return [figure]
 
 
 def _delta(assessment: Assessment, metric: str, stat: str) -> str:

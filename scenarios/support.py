@@ -33,8 +33,6 @@ _NO_PROCESSES: Final = "it has no such process"
 
 _MEASURED: Final[Mapping[str, str]] = {
     "source.clip": NOT_YET,
-    "metric.video.psnr": NOT_YET,
-    "metric.video.ssim": NOT_YET,
     "load.retry": NOT_YET,
     "pools": NOT_YET,
     "regions": "the stack is in one place",
@@ -137,9 +135,6 @@ def uses(scenario: Scenario) -> Iterator[Use]:
         place: Place = ("faults", index, "kind")
         yield Use(f"fault.{fault.kind}", place, f"fault `{fault.kind}`")
     for index, gate in enumerate(scenario.gates):
-        if gate.metric in ("video.psnr", "video.ssim"):
-            at: Place = ("gates", index, "metric")
-            yield Use(f"metric.{gate.metric}", at, f"a gate on `{gate.metric}`")
         for key, used in (
             ("strict", gate.strict),
             ("abort", gate.abort is not None),

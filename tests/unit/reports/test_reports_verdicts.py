@@ -11,8 +11,10 @@ import pytest
 from synthetic_run import SCENARIO, event
 
 from reports.assess import Assessment, assess
+from reports.highlights import key_figures
 from reports.rundir import RunReader
 from reports.verdict import Exit, GateVerdict, decide, worst
+from system.protocol.records import UNJUDGED
 
 Maker = Callable[..., Path]
 
@@ -69,7 +71,48 @@ def test_a_gate_without_data_fails(make_run: Maker) -> None:
     gate = 'id: psnr, metric: video.psnr, stat: p05, ">=": 30dB'
     assessment = _assess(make_run(scenario=_with_gate(gate)))
     assert assessment.verdict.code is Exit.FAIL
-    assert assessment.gates[0].reason == "no data in the measured stages"
+    assert assessment.gates[0].reason.startswith("no data in the measured stages: ")
+
+
+PSNR = 'id: psnr, metric: video.psnr, stat: p05, ">=": 30dB'
+
+
+def test_a_gate_on_pictures_that_nobody_decoded_says_what_to_write(make_run: Maker) -> None:
+    blind = _with_gate(PSNR).replace("  receive: {frames: 80%, decode: 20%}\n", "")
+    assessment = _assess(make_run(scenario=blind))
+    assert _gate(assessment, "psnr") is GateVerdict.FAIL
+    assert assessment.gates[0].reason == (
+        "no data in the measured stages: no viewer decodes what it receives: "
+        "say e.g. load.receive: {frames: 95%, decode: 5%}"
+    )
+
+
+def test_a_gate_on_pictures_that_could_not_be_judged_says_why(make_run: Maker) -> None:
+    attrs = {"reason": "the worker draws with egl, here no renderer works here"}
+    told = event(6.0, "s-001", "ramp", UNJUDGED, None, **attrs)
+    assessment = _assess(make_run(scenario=_with_gate(PSNR), extra_events=[told]))
+    assert _gate(assessment, "psnr") is GateVerdict.FAIL
+    assert assessment.gates[0].reason == f"no data in the measured stages: {attrs['reason']}"
+    assert all(check.ok for check in assessment.checks), "the run is valid all the same"
+    figure = next(one for one in key_figures(assessment) if one.name.startswith("Picture"))
+    assert figure.samples == attrs["reason"]
+
+
+def test_judged_pictures_are_gated_and_shown(make_run: Maker) -> None:
+    rows = [
+        event(6.0 + i, "s-001", "ramp", metric, value)
+        for i in range(4)
+        for metric, value in (("video.psnr", 35.0 + i), ("video.ssim", 0.95))
+    ]
+    assessment = _assess(make_run(scenario=_with_gate(PSNR), extra_events=rows))
+    assert _gate(assessment, "psnr") is GateVerdict.PASS
+    figure = next(one for one in key_figures(assessment) if one.name.startswith("Picture"))
+    assert (figure.value, figure.samples) == ("36 dB", "n = 4 pictures; SSIM 0.950")
+
+
+def test_a_gate_on_pictures_is_skipped_in_a_simulation(make_run: Maker) -> None:
+    assessment = _assess(make_run(kind="simulated", with_rows=False, scenario=_with_gate(PSNR)))
+    assert _gate(assessment, "psnr") is GateVerdict.SKIPPED
 
 
 def test_a_gate_during_a_stage_without_data_fails(make_run: Maker) -> None:

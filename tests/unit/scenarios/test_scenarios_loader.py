@@ -46,7 +46,7 @@ def test_a_good_file_loads_and_agrees_with_the_schema(path: Path) -> None:
 
 
 def test_quantities_arrive_in_base_units() -> None:
-    scenario = load(HERE / "good" / "open_full.yaml", host=None)
+    scenario = load(HERE / "good" / "open_full.yaml")
     assert scenario.stream.resolution == Resolution(1280, 720)
     assert scenario.stream.bitrate_bps == 900_000.0
     assert isinstance(scenario.load, OpenLoad)

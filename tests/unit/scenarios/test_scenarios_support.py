@@ -15,12 +15,6 @@ WAIT = 'gates: [{id: wait, metric: pool.wait_time, stat: p95, "<=": 2s%s}]\n'
 USES = {
     "network": "network: {rtt: 40ms}\n",
     "source.clip": "stream: {source: clip}\n",
-    **{
-        f"metric.video.{name}": (WAIT % "")
-        .replace("pool.wait_time", f"video.{name}")
-        .replace("2s", limit)
-        for name, limit in (("psnr", "30dB"), ("ssim", "90%"))
-    },
     "load.retry": "load:\n  model: open\n  patience: 5s\n  retry: {after: 10s}\n" + STAGES,
     "regions": "regions: [{name: eu, rtt: 20ms}]\n"
     "pool: {region: eu, policy: {kind: fixed, size: 1}}\n",
