@@ -59,6 +59,7 @@ class Placing:
         self._node = node
         self._request = request
         self._ticket: str | None = None
+        self._asking: asyncio.Task[Allocated | Ticket] | None = None
 
     @classmethod
     def first(cls, node: Node, user_id: str, project_id: str, gpu: str) -> Self:
@@ -92,7 +93,10 @@ class Placing:
         """
         config = self._node.config
         orchestrator = self._node.orchestrator
-        answer = await orchestrator.allocate(self._request, deadline_s=config.unavailable_s)
+        asking = orchestrator.allocate(self._request, deadline_s=config.unavailable_s)
+        self._asking = asyncio.create_task(asking, name="allocate")
+        self._asking.add_done_callback(_hear)
+        answer = await asyncio.shield(self._asking)
         told: Queued | None = None
         loop = asyncio.get_running_loop()
         heard = loop.time()
@@ -115,10 +119,23 @@ class Placing:
     async def give_back(self, reason: str) -> None:
         """The client is gone: free whatever this attempt holds or is about to get.
 
+        A request that is on its way is answered first, within its deadline: what
+        is freed before it is reserved would stay reserved until its lease ends.
+
         Raises:
             StoreUnavailable: try again.
         """
+        if self._asking is not None:
+            await asyncio.wait([self._asking])
+            if _hear(self._asking) is None and isinstance(answer := self._asking.result(), Ticket):
+                self._ticket = answer.ticket
+            self._asking = None
         if self._ticket is not None and await self._node.orchestrator.abandon(self._ticket):
             self._ticket = None
         assert self._request.session_id is not None
         await self._node.ledger.release(self._request.session_id, fence=None, reason=reason)
+
+
+def _hear(asked: asyncio.Task[Allocated | Ticket]) -> BaseException | None:
+    """Why there was no answer; who asked may have gone."""
+    return asyncio.CancelledError() if asked.cancelled() else asked.exception()

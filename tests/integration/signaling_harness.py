@@ -141,6 +141,9 @@ class Orchestrator:
         self.ledger = Ledger(store, lease_ms=2000)
         self.requests: list[Any] = []
         self.down = False
+        self.answers = asyncio.Event()
+        """Cleared, it keeps requests waiting."""
+        self.answers.set()
         self.refuse: ErrorCode | None = None
         self.abandoned: list[str] = []
         self.app = web.Application()
@@ -159,6 +162,7 @@ class Orchestrator:
             return refused(self.refuse, "secret inner text")
         asked = codec.allocate_request.decode(await request.read())
         self.requests.append(asked)
+        await self.answers.wait()
         assert asked.session_id is not None
         if (answer := await self._reserved(asked.session_id, asked)) is not None:
             return answer

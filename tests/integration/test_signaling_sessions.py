@@ -92,6 +92,34 @@ async def test_a_waiting_client_that_leaves_gives_its_ticket_back(one: Stage) ->
     assert one.orchestrator.abandoned == [session_id]
 
 
+async def test_a_client_that_leaves_while_its_worker_is_asked_for_holds_none(one: Stage) -> None:
+    await one.worker()
+    one.orchestrator.answers.clear()
+    client = await one.client()
+
+    async def asked() -> int:
+        return len(one.orchestrator.requests)
+
+    await one.eventually(asked, 1)
+    await client.send(type="bye")
+    await client.expect_close()
+
+    async def connected() -> float | None:
+        labels = {"role": "client"}
+        return one.nodes["a"].metrics.registry.get_sample_value("signaling_connections", labels)
+
+    await one.eventually(connected, 0.0)
+    session_id = one.orchestrator.requests[0].session_id
+    for _ in range(5):  # longer than it takes to free what is not reserved yet
+        assert await one.state(session_id) == "none"
+    one.orchestrator.answers.set()
+    await one.eventually(lambda: one.state(session_id), "ended")
+    session = await one.ledger.get_session(session_id)
+    assert session is not None
+    assert session.reason == "bye"  # and no lease had to expire
+    assert await one.slots_used("w1") == 0
+
+
 async def test_without_user_or_project_the_socket_closes_with_1008(one: Stage) -> None:
     for query in ("?userId=u", "?projectId=p", ""):
         async with one.http.ws_connect(f"{one.urls['a']}/{query}") as ws:
