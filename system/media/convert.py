@@ -55,6 +55,9 @@ class Converter:
             high, wide = strip.shape
             self.luma[:high, :wide] = np.where(strip, _WHITE, _BLACK)
             self._chroma(planes)[:, : high // 2, : wide // 2] = _GREY
+        if self.height % 4:
+            # A view would be two rows short: PyAV takes the height for a multiple of four there.
+            return av.VideoFrame.from_ndarray(planes, format="yuv420p")
         return av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")
 
     @property

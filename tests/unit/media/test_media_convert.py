@@ -45,3 +45,13 @@ def test_the_block_code_in_the_planes_is_that_of_the_picture(picture: np.ndarray
 def test_a_picture_of_another_size_is_refused(picture: np.ndarray) -> None:
     with pytest.raises(ValueError, match="picture is"):
         Converter(WIDTH, HEIGHT + 2).i420(picture)
+
+
+@pytest.mark.parametrize("height", [180, 182])
+def test_a_frame_has_every_row_of_the_picture(height: int) -> None:
+    picture = np.zeros((height, WIDTH, 4), np.uint8)
+    picture[-2:] = 255
+    converter = Converter(WIDTH, height)
+    frame = converter.frame(picture)
+    assert (frame.width, frame.height) == (WIDTH, height)
+    assert np.array_equal(frame.to_ndarray(), converter.i420(picture))
