@@ -23,11 +23,16 @@ class InputApi:
         self._media: Media | None = None
         self._seq = 0
         self._unacked_edits: dict[str, str] = {}
+        self._state_wanted = False
 
     def request_state(self) -> None:
-        """Ask for the scene; the answer comes to ``on_message`` as a channels.State."""
-        if self._media is not None:
-            self._media.send_edit(codec.encode(channels.StateRequest()))
+        """Ask for the scene; the answer comes to ``on_message`` as a channels.State.
+
+        The first frame may be there before the edit channel is: then it is asked
+        when that opens.
+        """
+        text = codec.encode(channels.StateRequest())
+        self._state_wanted = self._media is None or not self._media.send_edit(text)
 
     def send(self, message: AnyInput, *, scheduled_s: float | None = None) -> bool:
         """Send an input now; whether a channel took it.
@@ -80,6 +85,8 @@ class InputApi:
 
     def _resend_edits(self) -> None:
         """The edit channel opened: what no worker has acknowledged goes again, by the same id."""
+        if self._state_wanted:
+            self.request_state()
         if self._media is not None:
             for text in self._unacked_edits.values():
                 self._media.send_edit(text)
